@@ -1,7 +1,10 @@
 package tui
 
 import (
+	"context"
 	"errors"
+	"slices"
+	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -241,4 +244,40 @@ func (m *shared) withdrawAction(currency string, available int64) action {
 		},
 	}
 	return a.asksAmount()
+}
+
+// openWalletKey is the binding that opens a wallet in another currency.
+func (m *shared) openWalletKey() binding {
+	b := binding{keys: []string{"N"}, shown: "N", help: "open a wallet", command: "kizo wallet open CURRENCY", run: func(m *shared) tea.Cmd { m.act(m.openWalletAction()); return nil }}
+	if m.readonly != "" {
+		b.off = m.errReadonly().Error()
+	}
+	return b.greyed()
+}
+
+// openWalletAction asks for the currency.
+func (m *shared) openWalletAction() action {
+	server := m.server
+	return action{
+		title: "Open a wallet?", verb: "Open", label: "Currency", maxLen: 3, missing: "type a currency, such as EUR", hint: "a code of ISO 4217, such as EUR",
+		subject: []draw.Pair{{Name: "you have", Value: strings.Join(m.currencies(), ", ")}},
+		effect:  always("The wallet is empty at first. Nothing else changes."),
+		check: func(text string) string {
+			currency, err := money.ParseCurrency(strings.ToUpper(text))
+			switch {
+			case err != nil:
+				return err.Error()
+			case slices.Contains(m.currencies(), string(currency)):
+				return "you have a wallet in " + string(currency) + " already"
+			}
+			return ""
+		},
+		commandLine: func(text string) string { return strings.TrimSpace("kizo wallet open " + strings.ToUpper(text)) },
+		run: func(m *shared, text string) tea.Cmd {
+			return m.ask(func(ctx context.Context) tea.Msg {
+				opened, err := server.OpenWallet(ctx, strings.ToUpper(text))
+				return actedMsg{done: "Opened a wallet in " + opened.Currency + ".", err: err}
+			})
+		},
+	}
 }

@@ -273,7 +273,7 @@ func (s *transfersScreen) onlyLike(m *shared) tea.Cmd {
 	if memo := value(t.Memo); memo != "" && !strings.Contains(memo, `"`) {
 		add("memo", "text", `"`+memo+`"`)
 	}
-	m.open(&searchScreen{title: "Only like this one", groups: []keyGroup{group}, runs: true, choices: true})
+	m.open(&searchScreen{title: "Only like this one", groups: []keyGroup{group}, runs: true, columns: [2]string{"LIKE ITS", "FILTER"}})
 	return nil
 }
 

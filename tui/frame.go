@@ -293,6 +293,7 @@ func (m *model) where() string {
 	if m.readonly != "" {
 		where += " · read-only"
 	}
+	where += m.unfinishedNote()
 	return where
 }
 

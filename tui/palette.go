@@ -23,7 +23,7 @@ type searchScreen struct {
 	title    string
 	groups   []keyGroup
 	runs     bool
-	choices  bool // the bindings are no keys, but choices
+	columns  [2]string // the titles if the bindings are choices, not keys; otherwise empty
 	query    string
 	selected int
 	offset   int
@@ -118,7 +118,7 @@ func (s *searchScreen) matches() []match {
 func (s *searchScreen) view(m *shared, width, height int) string {
 	matches := s.matches()
 	wide, tall := min(width, 100), min(height, 24)
-	if s.choices {
+	if s.columns[0] != "" {
 		tall = min(tall, max(len(matches), 3)+5)
 	}
 	inner, rows := draw.Inner(wide, tall)
@@ -140,8 +140,8 @@ func (s *searchScreen) view(m *shared, width, height int) string {
 			{Text: found.command, Paint: m.Dim.Render}})
 	}
 	unit := "key"
-	if s.choices {
-		t.Columns = []draw.Column{{Title: "LIKE ITS"}, {Title: "FILTER", Cut: 12}}
+	if s.columns[0] != "" {
+		t.Columns = []draw.Column{{Title: s.columns[0]}, {Title: s.columns[1], Cut: 12}}
 		unit = "choice"
 	}
 	s.offset = draw.ScrollTo(s.selected, s.offset, len(t.Rows), t.Height)

@@ -97,11 +97,6 @@ func (s *queuesScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 			s.keepSelected(msg.list)
 		}
 	case actedMsg:
-		if msg.err != nil {
-			m.showError(msg.err)
-			return nil
-		}
-		m.showToast(msg.done)
 		return s.refresh(m)
 	}
 	return nil

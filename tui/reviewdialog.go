@@ -42,6 +42,9 @@ type moneyAction struct {
 	commandLine func(amount money.Amount) string // the same on the command line
 	described   func(amount money.Amount) string // recorded with the command
 	build       func(key string, minor int64) (client.Command, error)
+
+	recorded   *client.Command // an earlier command, which is sent again; then nothing is built
+	line, what string          // of that command
 }
 
 // maxReason is the limit of the contract, in characters.
@@ -191,6 +194,10 @@ func (d *reviewDialog) review(m *shared) tea.Cmd {
 
 // prepare builds the command under a new key, and returns what is wrong with the amount.
 func (d *reviewDialog) prepare(m *shared, text string) (problem string) {
+	if d.money.recorded != nil {
+		d.command, d.what = *d.money.recorded, d.money.what
+		return ""
+	}
 	amount, err := money.Parse(text, money.Currency(d.money.currency))
 	if err == nil && d.money.most > 0 && amount.Minor > d.money.most {
 		return "at most " + amountOf(d.money.most, d.money.currency)
@@ -208,6 +215,9 @@ func (d *reviewDialog) prepare(m *shared, text string) (problem string) {
 
 func (d *reviewDialog) confirm(m *shared) tea.Cmd {
 	if d.money != nil {
+		if d.money.recorded != nil { // the server may have done it already
+			d.step = unknown
+		}
 		return d.send(m)
 	}
 	m.close()
@@ -217,6 +227,8 @@ func (d *reviewDialog) confirm(m *shared) tea.Cmd {
 // line returns the equivalent command; empty if there is none.
 func (d *reviewDialog) line() string {
 	switch {
+	case d.money != nil && d.money.recorded != nil:
+		return d.money.line
 	case d.money != nil:
 		return d.money.commandLine(d.amount)
 	case d.commandLine != nil:
@@ -365,6 +377,8 @@ func (d *reviewDialog) facts(m *shared, width int) []string {
 	pairs := slices.Clone(d.subject)
 	as := draw.Pair{Name: "as", Value: "@" + m.me.Handle + " on " + m.server.Server() + m.inContext()}
 	switch {
+	case d.money != nil && d.money.recorded != nil:
+		pairs = append(pairs, as, draw.Pair{Name: "key", Value: d.command.Key, Paint: m.Dim.Render, Whole: true})
 	case d.money != nil:
 		pairs = append(pairs, draw.Pair{Name: strings.ToLower(d.verb), Value: amountOf(d.amount.Minor, d.money.currency), Paint: m.Accent.Render, Whole: true},
 			as, draw.Pair{Name: "key", Value: d.command.Key, Paint: m.Dim.Render, Whole: true})

@@ -82,7 +82,9 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.retryNow()
 		return m, m.askSummary()
 	case tickMsg:
-		return m, tea.Batch(tick(), m.broadcast(msg))
+		return m, tea.Batch(tick(), m.broadcast(msg), m.unfinishedTick())
+	case sentMsg:
+		return m, tea.Batch(m.broadcast(msg), m.askUnfinished())
 	case showMsg:
 		return m, m.show(msg.title)
 	case draftMsg:
@@ -124,6 +126,18 @@ func (m *model) handleServer(msg tea.Msg) tea.Cmd {
 		}
 	case historyMsg:
 		m.takeHistory(msg)
+	case actedMsg:
+		own = m.askSummary()
+		m.showResult(msg)
+	case renamedMsg:
+		m.showResult(msg.actedMsg)
+		m.takeNames(msg.namesMsg)
+	case namesMsg:
+		m.takeNames(msg)
+	case unfinishedMsg:
+		if msg.err == nil {
+			m.unfinished = msg.list
+		}
 	case askedMsg:
 		due := tea.Tick(summaryPause, func(time.Time) tea.Msg { return dueMsg{} })
 		m.setSummary(msg.summaryMsg)
@@ -142,6 +156,7 @@ func (m *model) setUser(me client.User) tea.Cmd {
 	var forgotten tea.Cmd
 	if m.me.Handle != "" && m.me.Id != me.Id {
 		m.summary, m.recent, m.ops = nil, nil, operations{}
+		m.paid, m.names, m.unfinished, m.unfinishedAt, m.wallet = nil, nil, nil, time.Time{}, ""
 		forgotten = m.broadcast(userChangedMsg{})
 	}
 	m.me, m.login = me, nil

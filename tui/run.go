@@ -27,6 +27,11 @@ type Config struct {
 	// does. what describes it to the user: "transfer 12.50 USD to @bob".
 	Move func(ctx context.Context, command client.Command, what string) (client.Receipt, error)
 
+	// Unfinished returns the recorded commands of a user at this server without a known outcome.
+	Unfinished func(ctx context.Context, me client.User) ([]Unfinished, error)
+
+	Payees PayeeNames
+
 	ExportDir string // the directory of exported files
 	Tmux      bool   // the terminal is tmux, which needs the clipboard sequence wrapped
 
@@ -53,7 +58,7 @@ func Run(ctx context.Context, c Config) error {
 	m := newModel(shared{
 		pen: pen{c.Theme, c.Detail}, server: c.Server, context: c.Context, readonly: c.Readonly, currency: c.Currency, saved: c.Filters,
 		move:   func(command client.Command, what string) (client.Receipt, error) { return c.Move(ctx, command, what) },
-		newKey: client.NewKey, exportDir: c.ExportDir, terminal: terminal, inTmux: c.Tmux,
+		newKey: client.NewKey, recorded: c.Unfinished, payeeNames: c.Payees, exportDir: c.ExportDir, terminal: terminal, inTmux: c.Tmux,
 	}, c.Now, dataFeed.now)
 	program = tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(c.In), tea.WithOutput(terminal), tea.WithAltScreen(),
 		tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler(), tea.WithMouseCellMotion())

@@ -135,7 +135,7 @@ func (s *sendScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 			s.people, s.looked = msg.people, msg.prefix
 		}
 	case sendDataMsg:
-		s.known.take(msg)
+		s.known, m.paid = msg.sendData, msg.paid
 	case previewMsg:
 		s.previewed(m, msg)
 	case sentMsg:

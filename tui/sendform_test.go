@@ -75,11 +75,12 @@ func TestPayeesAreSuggested(t *testing.T) {
 		return t
 	}
 	s := form(m)
-	s.known = sendData{at: noon, paid: []client.Transfer{paid("carol", "Carol Ng", 2*time.Hour), paid("bob", "Bob Moore", time.Hour),
-		paid("bobby", "Robert Quist", time.Minute), paid("carol", "Carol Ng", 3*time.Hour), paid("ada", "Ada", 0)}}
+	s.known.at = noon
+	m.paid = []client.Transfer{paid("carol", "Carol Ng", 2*time.Hour), paid("bob", "Bob Moore", time.Hour),
+		paid("bobby", "Robert Quist", time.Minute), paid("carol", "Carol Ng", 3*time.Hour), paid("ada", "Ada", 0)}
 	refused := paid("dora", "Dora", 0)
 	refused.State = client.Refused
-	s.known.paid = append(s.known.paid, refused)
+	m.paid = append(m.paid, refused)
 	handles := func() string {
 		var all []string
 		for _, p := range s.suggested(&m.shared) {

@@ -14,7 +14,7 @@ func (s *sendScreen) keys(m *shared) []binding {
 	switch s.step {
 	case filling:
 		if !s.entered {
-			return s.pageKeys()
+			return s.pageKeys(m)
 		}
 		return s.formKeys(m)
 	case previewing:
@@ -52,7 +52,7 @@ func (s *sendScreen) keys(m *shared) []binding {
 }
 
 // pageKeys returns the bindings before the form is entered.
-func (s *sendScreen) pageKeys() []binding {
+func (s *sendScreen) pageKeys(m *shared) []binding {
 	return []binding{
 		{keys: []string{"enter", "i"}, shown: "enter", help: "fill in the form", command: "kizo transfer TO AMOUNT", run: s.enter},
 		{keys: []string{"ctrl+s"}, shown: "ctrl-s", help: "review", run: s.review},
@@ -60,6 +60,7 @@ func (s *sendScreen) pageKeys() []binding {
 		{keys: []string{"up", "k"}, shown: "↑", help: "previous field", run: s.focusBy(-1)},
 		{keys: []string{"ctrl+t"}, shown: "ctrl-t", help: "next currency", run: s.turnCurrency},
 		{keys: []string{"ctrl+x", "n"}, shown: "ctrl-x", help: "clear the form", run: s.clear},
+		payeesKey(), m.unfinishedKey(),
 		{keys: []string{"esc"}, shown: "esc", help: "back to the wallet", run: func(*shared) tea.Cmd { return func() tea.Msg { return showMsg{"Wallet"} } }},
 	}
 }

@@ -56,6 +56,14 @@ type shared struct {
 	terminal  io.Writer // for sequences that draw nothing, such as the clipboard's
 	inTmux    bool
 
+	payeeNames PayeeNames // nil if there are none
+	names      map[string]string
+	paid       []client.Transfer // the newest that the user sent, as the Send screen requested them
+
+	recorded     func(ctx context.Context, me client.User) ([]Unfinished, error) // nil if nothing is recorded
+	unfinished   []Unfinished
+	unfinishedAt time.Time // when they were last read
+
 	me         client.User
 	summary    *client.Summary   // nil before the first one
 	recent     []client.Transfer // the newest known transfers, newest first, at most maxRecent
@@ -92,6 +100,15 @@ func (m *shared) showToast(text string) { m.toast, m.bad, m.toastAt = text, fals
 
 // showError shows an error for toastTime.
 func (m *shared) showError(err error) { m.toast, m.bad, m.toastAt = err.Error(), true, m.now }
+
+// showResult shows the result of an action.
+func (m *shared) showResult(msg actedMsg) {
+	if msg.err != nil {
+		m.showError(msg.err)
+		return
+	}
+	m.showToast(msg.done)
+}
 
 // forbidden reports whether the server refused the request for the user's role.
 func forbidden(err error) bool {

@@ -3,6 +3,7 @@ package tui
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -39,14 +40,16 @@ const maxSuggestions = 20
 
 // sendData is what the Send screen requests when it is shown.
 type sendData struct {
-	paid       []client.Transfer // the newest that the user sent
 	limits     []client.WalletLimit
 	thresholds []client.StepUpThreshold // of the step-up; empty if there is none
 	verified   bool                     // no code is needed now
 	at         time.Time                // of the request; zero before the first
 }
 
-type sendDataMsg struct{ sendData }
+type sendDataMsg struct {
+	sendData
+	paid []client.Transfer
+}
 
 // sendDataPause is the minimum time between two requests for sendData.
 const sendDataPause = 30 * time.Second
@@ -66,11 +69,11 @@ func (s *sendScreen) refresh(m *shared) tea.Cmd {
 		return nil
 	}
 	s.known.at = m.now
-	server, data := m.server, s.known
-	return m.ask(func(ctx context.Context) tea.Msg {
+	server, data, paid := m.server, s.known, m.paid
+	return tea.Batch(m.askNames(), m.ask(func(ctx context.Context) tea.Msg {
 		out, limit := string(client.Out), listLimit
 		if found, err := server.Transfers(ctx, client.ListTransfersParams{Direction: &out, Limit: &limit}); err == nil {
-			data.paid = found.Items
+			paid = found.Items
 		}
 		if found, err := server.Limits(ctx); err == nil {
 			data.limits = found.Items
@@ -81,11 +84,9 @@ func (s *sendScreen) refresh(m *shared) tea.Cmd {
 				data.thresholds = found.Thresholds
 			}
 		}
-		return sendDataMsg{data}
-	})
+		return sendDataMsg{data, paid}
+	}))
 }
-
-func (d *sendData) take(msg sendDataMsg) { *d = msg.sendData }
 
 // suggested returns the suggestions for what is typed. With an empty field, they are all whom the
 // user paid. An exact handle comes first.
@@ -105,13 +106,18 @@ func (s *sendScreen) suggested(m *shared) []suggestion {
 			found = append(found, suggestion{p, paid})
 		}
 	}
-	for _, t := range slices.Concat(s.known.paid, m.recent) {
-		if t.Direction != client.Out || t.To.Handle == nil || t.Reverses != nil || t.State == client.Refused {
+	for _, t := range slices.Concat(m.paid, m.recent) {
+		if !paysAPerson(t) {
 			continue
 		}
 		p := client.Person{Handle: *t.To.Handle, Name: value(t.To.Name), Staff: t.To.Staff}
-		if begins(p, prefix) {
+		if begins(p, prefix) || prefix != "" && begins(client.Person{Name: m.nameOf(p.Handle)}, prefix) {
 			add(p, t.CreatedAt)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.names)) {
+		if prefix != "" && strings.HasPrefix(name, prefix) {
+			add(client.Person{Handle: strings.TrimPrefix(m.names[name], "@")}, time.Time{})
 		}
 	}
 	slices.SortStableFunc(found, func(a, b suggestion) int { return b.paid.Compare(a.paid) })
@@ -120,15 +126,19 @@ func (s *sendScreen) suggested(m *shared) []suggestion {
 			add(p, time.Time{})
 		}
 	}
-	slices.SortStableFunc(found, func(a, b suggestion) int { return cmp.Compare(exact(b, prefix), exact(a, prefix)) })
-	return found
-}
-
-func exact(s suggestion, prefix string) int {
-	if strings.EqualFold(s.Handle, prefix) {
-		return 1
+	exact := func(p suggestion) int {
+		switch {
+		case prefix == "":
+			return 0
+		case strings.EqualFold(p.Handle, prefix):
+			return 2
+		case m.names[prefix] == "@"+p.Handle:
+			return 1
+		}
+		return 0
 	}
-	return 0
+	slices.SortStableFunc(found, func(a, b suggestion) int { return cmp.Compare(exact(b), exact(a)) })
+	return found
 }
 
 // begins reports whether the handle or a word of the name begins with a prefix in lower case.
@@ -172,6 +182,9 @@ func (s *sendScreen) completions(m *shared, width, indent int) []string {
 			paid = "paid " + when(p.paid, m.now)
 		}
 		free := max(0, width-indent-2)
+		if name := m.nameOf(p.Handle); name != "" {
+			who += " (" + name + ")"
+		}
 		text := draw.Fit(who+"  "+p.Name, max(0, free-len(paid)-1)) + " " + paid
 		if i == chosen {
 			lines = append(lines, strings.Repeat(" ", indent)+m.Selected.Render(m.glyph("▸", ">")+" "+text))

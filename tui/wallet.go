@@ -72,7 +72,7 @@ func (s *walletScreen) keys(m *shared) []binding {
 			draft := draftMsg{currency: s.currency(m)}
 			return func() tea.Msg { return draft }
 		}},
-	}, s.bankKeys(m)...)
+	}, append(s.bankKeys(m), m.openWalletKey(), payeesKey(), m.unfinishedKey())...)
 }
 
 // currency returns the currency of the selected wallet.

@@ -15,6 +15,7 @@ import (
 // walletServer is the part of the server that the Wallet screen needs besides the summary.
 type walletServer interface {
 	Balance(ctx context.Context, currency string, at time.Time) (client.Balance, error)
+	OpenWallet(ctx context.Context, currency string) (client.Wallet, error)
 }
 
 // walletData is what the screen requests for the selected wallet.

@@ -114,7 +114,9 @@ func dashboardRun(ctx context.Context, opts *dashboardOptions) error {
 			})
 			return shown, err
 		},
-		ExportDir: here, Tmux: a.env("TMUX") != "",
+		Unfinished: func(_ context.Context, me client.User) ([]tui.Unfinished, error) { return quiet.unfinishedOf(kizo, me) },
+		Payees:     dashboardPayees{&quiet, kizo},
+		ExportDir:  here, Tmux: a.env("TMUX") != "",
 		In: os.Stdin, Out: os.Stdout, Now: a.now,
 	})
 }

@@ -70,29 +70,37 @@ func newPayeesAddCommand(a *app) *cobra.Command {
 }
 
 func payeesAdd(ctx context.Context, a *app, flags outputFlags, alias, handle string) error {
-	if !aliasPattern.MatchString(alias) {
-		return usagef("%q is not a name: use at most 30 lower-case letters, digits, dashes and underscores, a letter first", alias)
-	}
-	handle = "@" + strings.ToLower(strings.TrimPrefix(handle, "@"))
-	if !handlePattern.MatchString(handle) {
-		return withHint(usagef("%q is not a handle", handle), "kizo payees add "+alias+" @HANDLE")
-	}
 	kizo, err := a.kizo()
 	if err != nil {
 		return err
 	}
+	if handle, err = a.addPayee(ctx, kizo, alias, handle); err != nil {
+		return err
+	}
+	return a.printDone(flags, payeeEntry{alias, handle}, []string{alias, handle}, func() { a.io.note("%s is %s.", alias, handle) })
+}
+
+// addPayee names the user with a handle, and returns the handle as it is kept.
+func (a *app) addPayee(ctx context.Context, kizo *client.Client, alias, handle string) (string, error) {
+	if !aliasPattern.MatchString(alias) {
+		return "", usagef("%q is not a name: use at most 30 lower-case letters, digits, dashes and underscores, a letter first", alias)
+	}
+	handle = "@" + strings.ToLower(strings.TrimPrefix(handle, "@"))
+	if !handlePattern.MatchString(handle) {
+		return "", withHint(usagef("%q is not a handle", handle), "kizo payees add "+alias+" @HANDLE")
+	}
 	people, err := kizo.SearchUsers(ctx, handle[1:])
 	if err != nil {
-		return err
+		return "", err
 	}
 	if !slices.ContainsFunc(people, func(p client.Person) bool { return p.Handle == handle[1:] }) {
 		err := &exitError{exit: exitNotFound, code: string(client.PayeeNotFound), err: fmt.Errorf("there is no user %s", handle)}
 		if near := nearestHandle(ctx, kizo, handle); near != "" {
-			return &misspelled{err, handle, "@" + near}
+			return "", &misspelled{err, handle, "@" + near}
 		}
-		return err
+		return "", err
 	}
-	err = a.changePayees(ctx, kizo, func(known payeeAliases) error {
+	return handle, a.changePayees(ctx, kizo, func(known payeeAliases) error {
 		if old := known[alias]; old != "" && old != handle {
 			return withHint(usagef("%s is %s already", alias, old), "kizo payees remove "+alias)
 		}
@@ -102,10 +110,6 @@ func payeesAdd(ctx context.Context, a *app, flags outputFlags, alias, handle str
 		known[alias] = handle
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return a.printDone(flags, payeeEntry{alias, handle}, []string{alias, handle}, func() { a.io.note("%s is %s.", alias, handle) })
 }
 
 func newPayeesListCommand(a *app) *cobra.Command {
@@ -148,15 +152,7 @@ func newPayeesRemoveCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			removed := payeeEntry{Alias: args[0]}
-			err = a.changePayees(cmd.Context(), kizo, func(known payeeAliases) error {
-				removed.Handle = known[args[0]]
-				if removed.Handle == "" {
-					return noSuchAlias(args[0], known)
-				}
-				delete(known, args[0])
-				return nil
-			})
+			removed, err := a.removePayee(cmd.Context(), kizo, args[0])
 			if err != nil {
 				return err
 			}
@@ -167,6 +163,19 @@ func newPayeesRemoveCommand(a *app) *cobra.Command {
 	}
 	output.addTo(cmd, a, payeeEntry{}, payeeColumns...)
 	return cmd
+}
+
+// removePayee forgets a name, and returns what it stood for.
+func (a *app) removePayee(ctx context.Context, kizo *client.Client, alias string) (payeeEntry, error) {
+	removed := payeeEntry{Alias: alias}
+	err := a.changePayees(ctx, kizo, func(known payeeAliases) error {
+		if removed.Handle = known[alias]; removed.Handle == "" {
+			return noSuchAlias(alias, known)
+		}
+		delete(known, alias)
+		return nil
+	})
+	return removed, err
 }
 
 func noSuchAlias(alias string, known payeeAliases) error {
