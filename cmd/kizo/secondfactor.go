@@ -16,8 +16,8 @@ func newSecondFactorCommand(a *app) *cobra.Command {
 	group.Long = `Codes of an authenticator app (TOTP, RFC 6238), beside your password.
 
 With a second factor, a log-in needs a code as well, and so does what a stolen session must not do: kizo step-up.
-Ten recovery codes take its place if you lose the app; each works once. Keep them: if you lose both, neither mail nor
-an operator can log you in. Passkeys need a browser, which a terminal does not have, so Kizo does not offer them.`
+Ten recovery codes take its place if you lose the app; each works once. Keep them: if you lose both, only an operator of
+the server can remove the second factor, after they have identified you. Passkeys need a browser, which a terminal does not have, so Kizo does not offer them.`
 	return group
 }
 

@@ -24,7 +24,7 @@ func userCommand() *cobra.Command {
 		Args:  noArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(grantCommand(), verifyEmailCommand(), resetPasswordCommand())
+	cmd.AddCommand(grantCommand(), verifyEmailCommand(), resetPasswordCommand(), removeSecondFactorCommand())
 	return cmd
 }
 

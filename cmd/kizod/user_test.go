@@ -38,6 +38,9 @@ SELECT gen_random_uuid(), 'ada@example.com', handle, 'Ada', 'ada', '$argon2id$v=
 		{"user reset-password", 2, "kizod user reset-password LOGIN"},
 		{"user reset-password ada --expires 169h", 2, "--expires is from 1m to 168h"},
 		{"user reset-password carol", 1, "no such user"},
+		{"user remove-second-factor", 2, "kizod user remove-second-factor LOGIN"},
+		{"user remove-second-factor ada", 2, "a reason is required"},
+		{"user remove-second-factor ada --reason lost", 1, "this user has no second factor"},
 	} {
 		if code, output := run(t, env, strings.Fields(c.args)...); code != c.code || !strings.Contains(output, c.want) {
 			t.Errorf("%s: %d\n%s", c.args, code, output)

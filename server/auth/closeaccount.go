@@ -31,7 +31,7 @@ const sqlCloseUser = `SELECT close_user($1, $2)`
 // sqlForget deletes what only a log-in needs. The recovery codes and the thresholds of the second
 // factor end with it.
 var sqlForget = []string{
-	sqlDeleteSecondFactor,
+	`DELETE FROM second_factors WHERE user_id = $1`, // also one that is not confirmed
 	`DELETE FROM known_addresses WHERE user_id = $1`,
 	`DELETE FROM known_devices WHERE user_id = $1`,
 	`DELETE FROM mailed_codes WHERE user_id = $1`,

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/JDevAman/kizo/internal/text"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 const (
@@ -62,6 +63,37 @@ type ResetCode struct {
 //
 // The change is recorded for the user, and with the reason among the actions of operators.
 func (s *Service) IssueResetCode(ctx context.Context, identifier string, life time.Duration, reason string) (ResetCode, error) {
+	reset, err := s.issueResetCode(ctx, identifier, life, "password.reset", reason, nil)
+	if err == nil {
+		s.events.write(ctx, EventPasswordChanged, slog.String("user", reset.Handle), slog.String("reason", EventText(reason)))
+		s.waitForCacheExpiry()
+	}
+	return reset, err
+}
+
+// RemoveLostSecondFactor is IssueResetCode for a user who has lost the app and the recovery codes:
+// it removes them too, in the same transaction. The error has the code second_factor_missing if the
+// user has none.
+func (s *Service) RemoveLostSecondFactor(ctx context.Context, identifier string, life time.Duration, reason string) (ResetCode, error) {
+	reset, err := s.issueResetCode(ctx, identifier, life, "second_factor.remove", reason, func(tx pgx.Tx, userID UserID) error {
+		tag, err := tx.Exec(ctx, sqlDeleteSecondFactor, userID)
+		if err != nil {
+			return fmt.Errorf("remove second factor: %w", err)
+		}
+		if tag.RowsAffected() == 0 {
+			return &problem.Error{Code: CodeSecondFactorMissing, Message: "this user has no second factor"}
+		}
+		return s.record(ctx, tx, EventSecondFactorRemoved, userID, uuid.Nil, Client{}, "by an operator")
+	})
+	if err == nil {
+		s.events.write(ctx, EventSecondFactorRemoved, slog.String("user", reset.Handle), slog.String("reason", EventText(reason)))
+		s.waitForCacheExpiry()
+	}
+	return reset, err
+}
+
+// issueResetCode does both, and also in the transaction, with the row of the user locked.
+func (s *Service) issueResetCode(ctx context.Context, identifier string, life time.Duration, action, reason string, also func(pgx.Tx, UserID) error) (ResetCode, error) {
 	if life < time.Minute || life > MaxResetCodeLife {
 		return ResetCode{}, fmt.Errorf("auth: a reset code is valid for a minute to %v", MaxResetCodeLife)
 	}
@@ -79,6 +111,11 @@ func (s *Service) IssueResetCode(ctx context.Context, identifier string, life ti
 			return err
 		}
 		reset.Handle = user.Handle
+		if also != nil {
+			if err := also(tx, user.ID); err != nil {
+				return err
+			}
+		}
 		if _, err := tx.Exec(ctx, sqlTakePassword, user.ID, unusablePassword(), now); err != nil {
 			return fmt.Errorf("end the password: %w", err)
 		}
@@ -90,16 +127,14 @@ func (s *Service) IssueResetCode(ctx context.Context, identifier string, life ti
 			return err
 		}
 		reset.SessionsEnded, reset.APIKeys = ended.SessionsEnded, ended.APIKeys
-		if _, err := tx.Exec(ctx, sqlRecordAction, UserID{}, "password.reset", user.Handle, text.Clean(reason, 500)); err != nil {
-			return fmt.Errorf("record the reset: %w", err)
+		if _, err := tx.Exec(ctx, sqlRecordAction, UserID{}, action, user.Handle, text.Clean(reason, 500)); err != nil {
+			return fmt.Errorf("record the action: %w", err)
 		}
 		return s.record(ctx, tx, EventPasswordChanged, user.ID, uuid.Nil, Client{}, "ended by an operator, who issued a reset code")
 	})
 	if err != nil {
 		return ResetCode{}, err
 	}
-	s.events.write(ctx, EventPasswordChanged, slog.String("user", reset.Handle), slog.String("reason", EventText(reason)))
-	s.waitForCacheExpiry()
 	return reset, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/JDevAman/kizo/internal/testkit"
+	"github.com/JDevAman/kizo/server/pgerr"
 	"github.com/JDevAman/kizo/server/problem"
 )
 
@@ -147,4 +148,34 @@ func TestResetCodeWorksOnce(t *testing.T) {
 	testkit.Equal(t, "results", fmt.Sprint(codes[0] == "", codes[1:]), fmt.Sprint(true, slices.Repeat([]problem.Code{CodeResetCodeInvalid}, len(codes)-1)))
 	_, _, err := h.LogIn(t.Context(), "alice", fmt.Sprint(otherPassword, done), "", Client{})
 	testkit.Must(t, err)
+}
+
+// TestRemoveLostSecondFactor: a user without the app and the recovery codes comes back by an
+// operator: with another password and no second factor, and with all sessions ended.
+func TestRemoveLostSecondFactor(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	session, alice := h.signUp("alice")
+	_, err := h.owner().RemoveLostSecondFactor(t.Context(), "alice", time.Hour, "test")
+	wantCode(t, err, CodeSecondFactorMissing)
+	testkit.Equal(t, "the session after a refusal", h.refusal(session.AccessToken), "")
+	_, codes := h.factorOf(alice, session)
+	_, err = h.RemoveLostSecondFactor(t.Context(), "alice", time.Hour, "test")
+	if !pgerr.IsForbidden(err) {
+		t.Errorf("as the application's role: %v, want a refusal of the database", err)
+	}
+	testkit.Equal(t, "before", h.logInWith(""), CodeOTPRequired)
+
+	issued, err := h.owner().RemoveLostSecondFactor(t.Context(), "@alice", time.Hour, "lost both")
+	testkit.Must(t, err)
+	testkit.Equal(t, "sessions ended", issued.SessionsEnded, 1)
+	testkit.Equal(t, "access", h.refusal(session.AccessToken), CodeSessionRevoked)
+	testkit.Equal(t, "the earlier password", h.logInWith(codes[0]), CodeInvalidCredentials)
+	testkit.Equal(t, "reset", h.resetPassword("alice", issued.Code, otherPassword), "")
+	_, _, err = h.LogIn(t.Context(), "alice", otherPassword, "", Client{})
+	testkit.Must(t, err)
+	testkit.Equal(t, "events", h.countEvents(alice.ID, EventSecondFactorRemoved), 1)
+	var recorded string
+	h.scan(`SELECT action || ' ' || subject || ' ' || reason FROM operator_actions WHERE action <> $1`, "password.reset", &recorded)
+	testkit.Equal(t, "action", recorded, "second_factor.remove alice lost both")
 }
