@@ -186,6 +186,18 @@ func (c *Client) SecurityEvents(ctx context.Context, limit int32) ([]SecurityEve
 	return list.Items, err
 }
 
+// Notices returns a page of the user's inbox, newest first.
+func (c *Client) Notices(ctx context.Context, params ListNoticesParams) (NoticeList, error) {
+	request, err := c.get("/v1/notices", &params)
+	return read[NoticeList](ctx, c, request, err)
+}
+
+// ReadNotices marks 1 to 100 notices of the user as read.
+func (c *Client) ReadNotices(ctx context.Context, ids []int64) (NoticesMarked, error) {
+	request, err := c.send(http.MethodPost, "/v1/notices/read", openapi.NoticesRead{Ids: ids})
+	return read[NoticesMarked](ctx, c, request, err)
+}
+
 // RevokeSession ends one session of the user.
 func (c *Client) RevokeSession(ctx context.Context, id uuid.UUID) error {
 	request, err := c.send(http.MethodDelete, pathOf("/v1/sessions/%s", id.String()), nil)

@@ -51,6 +51,8 @@ func everyCall(t *testing.T) map[string]func(context.Context, *Client) error {
 			_, err := k.SecurityEvents(ctx, 1)
 			return err
 		},
+		"Notices":     func(ctx context.Context, k *Client) error { _, err := k.Notices(ctx, ListNoticesParams{}); return err },
+		"ReadNotices": func(ctx context.Context, k *Client) error { _, err := k.ReadNotices(ctx, []int64{1}); return err },
 		"Queues":      func(ctx context.Context, k *Client) error { _, err := k.Queues(ctx); return err },
 		"PauseQueue":  func(ctx context.Context, k *Client) error { return k.PauseQueue(ctx, "bank", "x") },
 		"ResumeQueue": func(ctx context.Context, k *Client) error { return k.ResumeQueue(ctx, "bank", "x") },

@@ -45,16 +45,20 @@ type (
 
 	// Users and their sessions.
 
-	User          = openapi.User
-	UserRole      = openapi.UserRole
-	Person        = openapi.Person
-	Session       = openapi.Session
-	SecurityEvent = openapi.SecurityEvent
-	APIKey        = openapi.ApiKey
-	APIKeySecret  = openapi.ApiKeySecret
-	Limits        = openapi.Limits
-	WalletLimit   = openapi.WalletLimit
-	NextLimit     = openapi.NextLimit
+	User              = openapi.User
+	UserRole          = openapi.UserRole
+	Person            = openapi.Person
+	Session           = openapi.Session
+	SecurityEvent     = openapi.SecurityEvent
+	Notice            = openapi.Notice
+	NoticeList        = openapi.NoticeList
+	NoticesMarked     = openapi.NoticesMarked
+	ListNoticesParams = openapi.ListNoticesParams
+	APIKey            = openapi.ApiKey
+	APIKeySecret      = openapi.ApiKeySecret
+	Limits            = openapi.Limits
+	WalletLimit       = openapi.WalletLimit
+	NextLimit         = openapi.NextLimit
 
 	// Wallets.
 

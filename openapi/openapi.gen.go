@@ -1110,6 +1110,62 @@ type NextLimit struct {
 	MaxPerTransfer *int64 `json:"max_per_transfer,omitempty"`
 }
 
+// Notice defines model for Notice.
+type Notice struct {
+	// Address Its IP address
+	//
+	// Example: 203.0.113.7
+	Address *string `json:"address,omitempty"`
+
+	// Advice What to do if it was not the user
+	Advice string    `json:"advice"`
+	At     time.Time `json:"at"`
+
+	// Client The user agent that did it
+	Client *string `json:"client,omitempty"`
+
+	// Detail Such as the name of an API key
+	Detail *string `json:"detail,omitempty"`
+	Id     int64   `json:"id"`
+
+	// Kind The name of a security event (see SecurityEvent), first_payment or large_payment. Later versions can add others.
+	Kind string `json:"kind"`
+	Read bool   `json:"read"`
+
+	// Title What happened
+	//
+	// Example: A new device signed in to your account
+	Title string `json:"title"`
+
+	// TransferId Of a payment
+	TransferId *openapi_types.UUID `json:"transfer_id,omitempty"`
+}
+
+// NoticeList defines model for NoticeList.
+type NoticeList struct {
+	Items []Notice `json:"items"`
+
+	// NextCursor Absent on the last page
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Unread Notices that are not read
+	Unread int `json:"unread"`
+}
+
+// NoticesMarked defines model for NoticesMarked.
+type NoticesMarked struct {
+	// Found Notices of the user among the ids, also those that were read before
+	Found int `json:"found"`
+
+	// Unread Notices that are still unread
+	Unread int `json:"unread"`
+}
+
+// NoticesRead defines model for NoticesRead.
+type NoticesRead struct {
+	Ids []int64 `json:"ids"`
+}
+
 // OpsHistory Figures over time, oldest first. All lists have a value for each step, the last one for the step that ended at `at`. A value is null
 // if there was no sample, for example while the kizod was stalled, or if nothing happened in the step.
 type OpsHistory struct {
@@ -2121,6 +2177,18 @@ type StreamEventsParams struct {
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
 
+// ListNoticesParams defines parameters for ListNotices.
+type ListNoticesParams struct {
+	// Cursor The next_cursor of the previous page
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit 1 to 100, the default is 20
+	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Unread true: only notices that are not read
+	Unread *bool `form:"unread,omitempty" json:"unread,omitempty"`
+}
+
 // OpsListActionsParams defines parameters for OpsListActions.
 type OpsListActionsParams struct {
 	// Limit 1 to 100, the default is 20
@@ -2351,6 +2419,9 @@ type ExportMeJSONRequestBody = RecordsQuery
 
 // ChangeHandleJSONRequestBody defines body for ChangeHandle for application/json ContentType.
 type ChangeHandleJSONRequestBody = HandleChange
+
+// ReadNoticesJSONRequestBody defines body for ReadNotices for application/json ContentType.
+type ReadNoticesJSONRequestBody = NoticesRead
 
 // OpsApproveJSONRequestBody defines body for OpsApprove for application/json ContentType.
 type OpsApproveJSONRequestBody = Reason

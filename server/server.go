@@ -48,6 +48,7 @@ import (
 	"github.com/JDevAman/kizo/server/listener"
 	"github.com/JDevAman/kizo/server/mail"
 	"github.com/JDevAman/kizo/server/monitoring"
+	"github.com/JDevAman/kizo/server/notices"
 	"github.com/JDevAman/kizo/server/ops"
 	"github.com/JDevAman/kizo/server/ratelimit"
 	"github.com/JDevAman/kizo/server/settle"
@@ -134,6 +135,7 @@ type Server struct {
 	queues  *settle.Queues
 	settler *settle.Settler
 	auth    *auth.Service
+	notices *notices.Inbox
 	metrics metrics
 	monitor monitor
 	ready   atomic.Bool
@@ -288,6 +290,7 @@ func (s *Server) assemble() error {
 	if s.auth, err = s.newAuth(); err != nil {
 		return err
 	}
+	s.notices = notices.New(s.pool)
 
 	var working context.Context
 	working, s.stopWork = context.WithCancel(context.Background())
@@ -364,7 +367,7 @@ func (s *Server) newAPI(dispatcher *settle.Dispatcher, mails func(mail.Task)) *a
 	return api.New(api.Config{
 		Ledger: s.ledger, Auth: s.auth, Ops: s.newOps(), Enqueue: dispatcher.Enqueue, Contract: kizo.Contract,
 		DefaultCurrency: s.config.DefaultCurrency, Version: s.config.Version, Logger: s.log, Metrics: s.metrics.api, Limits: s.newLimits(),
-		Part: s.part(), InFlight: s.config.InFlight, TrustedProxies: s.config.TrustedProxies, Connections: s.connections(),
+		Notices: s.notices, Part: s.part(), InFlight: s.config.InFlight, TrustedProxies: s.config.TrustedProxies, Connections: s.connections(),
 		Triggers: s.config.Triggers, Mail: mails, TLS: s.certificates.config(),
 		FourEyes: s.config.FourEyes, OperatorsWithoutSecondFactor: s.config.OperatorsWithoutSecondFactor,
 	})

@@ -38,7 +38,8 @@ const (
 	pruneBatches = 20
 )
 
-// prune deletes expired sessions, tokens and log-in failures every PruneInterval until ctx ends.
+// prune deletes expired sessions, tokens, log-in failures and notices every PruneInterval until ctx
+// ends.
 func (s *Server) prune(ctx context.Context) error {
 	ticker := time.NewTicker(s.config.PruneInterval)
 	defer ticker.Stop()
@@ -57,7 +58,11 @@ func (s *Server) prune(ctx context.Context) error {
 func (s *Server) pruneOnce(ctx context.Context) error {
 	for range pruneBatches {
 		deleted, err := s.auth.Prune(ctx, pruneRows)
-		if err != nil || deleted < pruneRows {
+		if err != nil {
+			return err
+		}
+		old, err := s.notices.Prune(ctx, pruneRows)
+		if err != nil || deleted < pruneRows && old < pruneRows {
 			return err
 		}
 	}

@@ -161,6 +161,7 @@ func examplesTable() map[string]example {
 			change: map[string]string{"ada_king": "hotel_inn"}, setup: "is hotel", after: "is hotel; kizo handle change hotel --password-stdin <password.txt",
 		},
 		"kizo limits remove USD":                     {setup: "is hotel"},
+		"kizo notices read 17":                       {change: map[string]string{"17": "$ID"}, setup: "key; ID=$(ada notices --limit 1 -o id)"},
 		"kizo password reset ada":                    {skip: "the code is typed on a terminal; the next example reads one from stdin"},
 		"kizo email verify":                          {skip: "it needs a mail; testdata/script/mail.txtar runs it"},
 		"kizo email change ada@example.org":          {skip: "it needs a mail; testdata/script/mail.txtar runs it"},

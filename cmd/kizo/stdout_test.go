@@ -160,6 +160,8 @@ func outputCases() map[string]outputCase {
 		"kizo deny":                         {skip: "it prints what approve prints"},
 		"kizo sessions list":                {args: words()},
 		"kizo sessions history":             {args: words()},
+		"kizo notices":                      {args: words()},
+		"kizo notices read":                 {args: func(p *pairOfUsers) []string { return []string{p.notice()} }},
 		"kizo sessions revoke":              {silent: true, args: otherSession},
 		"kizo config list":                  {args: words()},
 		"kizo config get":                   {args: words("server")},
@@ -240,6 +242,13 @@ func (p *pairOfUsers) key() string {
 	name := fmt.Sprint("key", p.made)
 	p.ada.expect(exitDone, "keys", "create", "--name", name, "--scope", "read", "--password-stdin")
 	return name
+}
+
+// notice makes a notice and returns its id.
+func (p *pairOfUsers) notice() string {
+	p.key()
+	p.ada.expect(exitDone, "notices", "--limit", "1", "--output", "id")
+	return strings.TrimSpace(p.ada.out.String())
 }
 
 func bobForAReason(p *pairOfUsers) []string { return []string{p.bobName, "--reason", "test"} }

@@ -105,6 +105,10 @@ var matrix = map[string]access{
 		h.t.Helper()
 		return "/v1/sessions/" + read[openapi.SessionList](h.get(alice, "/v1/sessions").want(200)).Items[0].Id.String()
 	}},
+	"GET /v1/notices": {body: nothing},
+	"POST /v1/notices/read": {body: func(h *fixture, alice *user) any { // her notices stay unread: TestNotices
+		return fields{"ids": []int64{1, 2, 3}}
+	}},
 	"GET /v1/users": {body: nothing},
 	"POST /v1/payees/lookup": {body: func(_ *fixture, alice *user) any {
 		return fields{"currency": "USD", "payees": []string{"@" + alice.handle}}

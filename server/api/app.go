@@ -23,6 +23,7 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/server/listener"
 	"github.com/JDevAman/kizo/server/mail"
+	"github.com/JDevAman/kizo/server/notices"
 )
 
 // Config configures an API. Logger, Metrics, and the fields from Limits on are optional.
@@ -43,7 +44,8 @@ type Config struct {
 	Connections     Connections
 	Triggers        Triggers        // nil for every server but kizod dev
 	Mail            func(mail.Task) // asks for a mail to a user, and does not block; nil if users get no mail
-	TLS             *tls.Config     // of the listener; nil serves plain HTTP
+	Notices         *notices.Inbox
+	TLS             *tls.Config // of the listener; nil serves plain HTTP
 
 	// OperatorsWithoutSecondFactor lets operators act without a second factor, as kizod dev does.
 	OperatorsWithoutSecondFactor bool
@@ -78,6 +80,7 @@ type API struct {
 	noFactor   bool // operators need no second factor
 	fourEyes   FourEyes
 	mail       func(mail.Task)
+	notices    *notices.Inbox
 	listener   listener.Config
 	tls        *tls.Config
 }
@@ -96,7 +99,7 @@ func New(config Config) *API {
 		batches: newBatchLimits(),
 		ledger:  config.Ledger, auth: config.Auth, ops: config.Ops, enqueue: config.Enqueue,
 		currency: config.DefaultCurrency, log: config.Logger, metrics: config.Metrics, timeout: 15 * time.Second,
-		triggers: config.Triggers, mail: config.Mail, tls: config.TLS, noFactor: config.OperatorsWithoutSecondFactor, fourEyes: config.FourEyes,
+		triggers: config.Triggers, mail: config.Mail, notices: config.Notices, tls: config.TLS, noFactor: config.OperatorsWithoutSecondFactor, fourEyes: config.FourEyes,
 		part: config.Part, limits: config.Limits, proxies: config.TrustedProxies,
 		userPolicy: config.Limits.UserPolicy.field("user"), addressPolicy: config.Limits.AddressPolicy.field("address"),
 	}

@@ -85,6 +85,8 @@ var scopesOfRoutes = map[string]string{
 	"GET /v1/sessions":                           "",
 	"POST /v1/sessions/end-others":               "",
 	"GET /v1/sessions/history":                   "",
+	"GET /v1/notices":                            "",
+	"POST /v1/notices/read":                      "",
 	"DELETE /v1/sessions/:id":                    "",
 
 	"GET /v1/me":                                  "read transfers:write bank:write ops:read ops:write",

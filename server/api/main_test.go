@@ -24,6 +24,7 @@ import (
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/server/mail"
+	"github.com/JDevAman/kizo/server/notices"
 )
 
 func TestMain(m *testing.M) {
@@ -98,7 +99,7 @@ func newFixture(t testing.TB, change ...func(*options)) *fixture {
 	}
 	h.api = api.New(api.Config{
 		Triggers: triggers, Mail: mails, OperatorsWithoutSecondFactor: !o.strict, FourEyes: o.fourEyes,
-		Ledger: h.ledger, Auth: h.auth, Ops: h.ops, Contract: kizo.Contract, DefaultCurrency: "USD", Version: "test",
+		Ledger: h.ledger, Auth: h.auth, Notices: notices.New(h.pool), Ops: h.ops, Contract: kizo.Contract, DefaultCurrency: "USD", Version: "test",
 		Logger: logger, Enqueue: func(id uuid.UUID) { h.enqueued <- id }, InFlight: o.inFlight, TrustedProxies: o.proxies, Connections: o.conns, Limits: o.limits,
 	})
 	o.before(h.api)

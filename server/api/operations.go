@@ -85,6 +85,8 @@ var operations = map[string]operation{
 	"POST /v1/sessions/end-others":               {},
 	"GET /v1/sessions/history":                   {},
 	"DELETE /v1/sessions/:id":                    {},
+	"GET /v1/notices":                            {},
+	"POST /v1/notices/read":                      {body: bodyOf[openapi.NoticesRead]},
 	"GET /v1/users":                              {scopes: auth.ScopeRead},
 	"POST /v1/payees/lookup":                     {scopes: auth.ScopeRead | auth.ScopeTransfers, body: bodyOf[openapi.PayeeLookup]},
 

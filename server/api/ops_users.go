@@ -15,7 +15,10 @@ import (
 // OpsFreezeUser freezes a user's wallets: no money moves from or to them.
 func (a *API) OpsFreezeUser(ctx context.Context, r routes.OpsFreezeUserRequestObject) (routes.OpsFreezeUserResponseObject, error) {
 	err := a.actOnUser(ctx, "account.freeze", r.Login, r.Body.Reason, func(u auth.UserRef) error {
-		return a.ledger.SetStatus(ctx, u.ID, ledger.Frozen)
+		if err := a.ledger.SetStatus(ctx, u.ID, ledger.Frozen); err != nil {
+			return err
+		}
+		return a.auth.RecordOperatorFreeze(ctx, u, true)
 	})
 	if err != nil {
 		return nil, err
@@ -26,7 +29,10 @@ func (a *API) OpsFreezeUser(ctx context.Context, r routes.OpsFreezeUserRequestOb
 // OpsUnfreezeUser lets money move from and to a user's wallets again.
 func (a *API) OpsUnfreezeUser(ctx context.Context, r routes.OpsUnfreezeUserRequestObject) (routes.OpsUnfreezeUserResponseObject, error) {
 	err := a.actOnUser(ctx, actionUnfreeze, r.Login, r.Body.Reason, func(u auth.UserRef) error {
-		return a.ledger.SetStatus(ctx, u.ID, ledger.Active)
+		if err := a.ledger.SetStatus(ctx, u.ID, ledger.Active); err != nil {
+			return err
+		}
+		return a.auth.RecordOperatorFreeze(ctx, u, false)
 	})
 	if err != nil {
 		return nil, err

@@ -60,6 +60,8 @@ var stateRows = map[string]stateRow{
 		h.log.keepOut(tokens.AccessToken, tokens.RefreshToken)
 		return "/v1/sessions/" + tokens.SessionID.String()
 	}},
+	"GET /v1/notices":                             {},
+	"POST /v1/notices/read":                       {body: fields{"ids": []int64{1}}},
 	"GET /v1/users":                               {own: func(*fixture, *user, *user) string { return "/v1/users?q=a" }},
 	"POST /v1/payees/lookup":                      {body: fields{"currency": "USD", "payees": []string{"@peer"}}},
 	"GET /v1/wallets":                             {},
@@ -356,7 +358,7 @@ func TestOperatorsActOnUsers(t *testing.T) {
 	for _, e := range history {
 		events = append(events, string(e.Event)+" "+e.Detail)
 	}
-	testkit.Equal(t, "events", strings.Join(events, ", "), "signed_in , new_device , reinstated , suspended , signed_in , new_device , session_revoked by an operator, signed_up ")
+	testkit.Equal(t, "events", strings.Join(events, ", "), "signed_in , new_device , reinstated , unfrozen by an operator, suspended , frozen by an operator, signed_in , new_device , session_revoked by an operator, signed_up ")
 }
 
 // TestOperatorsDoNotActForThemselves: actions on an account of the operator's own are rejected.

@@ -28,14 +28,15 @@ func (in CloseAccountInput) LogValue() slog.Value { return slog.StringValue(fmt.
 
 const sqlCloseUser = `SELECT close_user($1, $2)`
 
-// sqlForget deletes what only a log-in needs. The recovery codes and the thresholds of the second
-// factor end with it.
+// sqlForget deletes what only a log-in needs, and the inbox. The recovery codes and the thresholds
+// of the second factor end with it.
 var sqlForget = []string{
 	`DELETE FROM second_factors WHERE user_id = $1`, // also one that is not confirmed
 	`DELETE FROM known_addresses WHERE user_id = $1`,
 	`DELETE FROM known_devices WHERE user_id = $1`,
 	`DELETE FROM mailed_codes WHERE user_id = $1`,
 	`DELETE FROM reset_codes WHERE user_id = $1`,
+	`DELETE FROM notices WHERE user_id = $1`,
 }
 
 // CloseAccount closes the account of a user who knows the password, forever: it ends all sessions

@@ -91,7 +91,7 @@ func TestCloseAccount(t *testing.T) {
 	if strings.Contains(row, "example.com") || strings.Contains(row, "Name of") || !strings.Contains(row, `"closed"`) {
 		t.Errorf("what is left of the user: %s", row)
 	}
-	for _, table := range []string{"second_factors", "recovery_codes", "known_addresses", "known_devices", "mailed_codes", "reset_codes", "step_up_thresholds"} {
+	for _, table := range []string{"second_factors", "recovery_codes", "known_addresses", "known_devices", "mailed_codes", "reset_codes", "step_up_thresholds", "notices"} {
 		var n int
 		h.scan(`SELECT count(*) FROM `+table+` WHERE user_id = $1`, alice.ID, &n)
 		testkit.Equal(t, table, n, 0)

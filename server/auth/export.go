@@ -71,7 +71,10 @@ SELECT key, name, record - $3::text[]
           FROM device_logins t WHERE t.decided_by = $1
         UNION ALL
         SELECT '14' || lpad(t.id::text, 20, '0'), 'security_events', to_jsonb(t)
-          FROM security_events t WHERE t.user_id = $1) records
+          FROM security_events t WHERE t.user_id = $1
+        UNION ALL
+        SELECT '15' || lpad(t.id::text, 20, '0'), 'notices', to_jsonb(t) - 'source' - 'payee_id' -- an id of another user
+          FROM notices t WHERE t.user_id = $1) records
  WHERE key COLLATE "C" > $2
  ORDER BY key COLLATE "C"
  LIMIT $4`

@@ -125,7 +125,8 @@ UPDATE api_keys k SET last_used_at = greatest(k.last_used_at, n.at), last_addres
 INSERT INTO security_events (at, user_id, event, client, address, detail)
 SELECT n.at, k.user_id, 'key_refused', n.client, n.address, k.name || ': ' || n.detail
   FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[]) AS n (id, at, address, client, detail)
-  JOIN api_keys k ON k.id = n.id`
+  JOIN api_keys k ON k.id = n.id
+ ORDER BY k.id -- two processes make the notices of the same users`
 )
 
 func (u *keyUses) exec(ctx context.Context, sql string, notes map[uuid.UUID]keyUse) {

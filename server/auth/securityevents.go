@@ -25,6 +25,7 @@ const (
 	EventSignedUp            SecurityEvent = "signed_up"
 	EventSignedIn            SecurityEvent = "signed_in"
 	EventSignInFailed        SecurityEvent = "sign_in_failed"
+	EventLockedOut           SecurityEvent = "locked_out" // failed attempts block the account for a minute or longer
 	EventNewDevice           SecurityEvent = "new_device" // a sign-in without the device token of an earlier one
 	EventDeviceApproved      SecurityEvent = "device_approved"
 	EventDeviceDenied        SecurityEvent = "device_denied"
@@ -38,7 +39,8 @@ const (
 	EventHandleChanged       SecurityEvent = "handle_changed"
 	EventDataExported        SecurityEvent = "data_exported" // stored once an hour for a session
 	EventPasswordChanged     SecurityEvent = "password_changed"
-	EventFrozen              SecurityEvent = "frozen" // by the user
+	EventFrozen              SecurityEvent = "frozen" // by the user, or an operator
+	EventUnfrozen            SecurityEvent = "unfrozen"
 	EventAccountClosed       SecurityEvent = "account_closed"
 	EventSecondFactorAdded   SecurityEvent = "second_factor_added"
 	EventSecondFactorRemoved SecurityEvent = "second_factor_removed"
@@ -71,8 +73,8 @@ const (
 // securityEvents are all of them.
 var securityEvents = []SecurityEvent{
 	EventSignedUp, EventSignedIn, EventSignInFailed, EventSignedOut, EventSessionRevoked, EventRefreshTokenReused,
-	EventNewDevice, EventDeviceApproved, EventDeviceDenied,
-	EventSuspended, EventReinstated, EventRoleChanged, EventEmailVerified, EventHandleChanged, EventDataExported, EventPasswordChanged, EventFrozen, EventAccountClosed,
+	EventLockedOut, EventNewDevice, EventDeviceApproved, EventDeviceDenied,
+	EventSuspended, EventReinstated, EventRoleChanged, EventEmailVerified, EventHandleChanged, EventDataExported, EventPasswordChanged, EventFrozen, EventUnfrozen, EventAccountClosed,
 	EventSecondFactorAdded, EventSecondFactorRemoved, EventRecoveryCodeUsed, EventSecondFactorFailed,
 	EventSteppedUp, EventStepUpFailed, EventStepUpChanged,
 	EventViewedByOperator, EventActionApproved,

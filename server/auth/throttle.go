@@ -66,6 +66,9 @@ const (
 	maxBlock = 15 * time.Minute
 	// beyondFree is the maximum count above the free failures: by then a block is maximal.
 	beyondFree = 10
+
+	// lockOut is the shortest block of an account that is a lock-out: after 11 failures in a run.
+	lockOut = time.Minute
 )
 
 // The next failure of a key: $1 is the key, $2 the time, $3 the period in seconds, $4 the free
@@ -94,16 +97,22 @@ ON CONFLICT (key) DO UPDATE SET (failures_until, blocked_until) = (
 const commitAsync = `set_config('synchronous_commit', 'off', true) = 'off'`
 
 const (
-	// The same statement records the failure for its user; for an unknown login it does the
-	// same work. Without an address ($1 is NULL) nothing is counted.
+	// The same statement records the failure for its user, and that it has locked the account ($11)
+	// for $12 seconds or longer; for an unknown login it does the same work. Without an address ($1
+	// is NULL) nothing is counted.
 	sqlCountFailure = `
 WITH recorded AS (
     INSERT INTO security_events (at, user_id, event, client, address)
-    SELECT $2, id, 'sign_in_failed', $9, $10 FROM users WHERE (email = nullif($7, '') OR handle = nullif($8, '')) AND status <> 'closed'
-     ORDER BY email_verified_at, created_at LIMIT 3
-)` + firstFailure + `
+    SELECT $2, u.id, e.event, $9, $10
+      FROM (SELECT id FROM users WHERE (email = nullif($7, '') OR handle = nullif($8, '')) AND status <> 'closed'
+             ORDER BY email_verified_at, created_at LIMIT 3) u,
+           (SELECT 'sign_in_failed' UNION ALL SELECT 'locked_out' FROM login_throttle
+             WHERE key = $11 AND blocked_until >= $2::timestamptz + make_interval(secs => $12)) e (event)
+    RETURNING event
+), counted AS (` + firstFailure + `
  WHERE $1::bytea IS NOT NULL` + failureAgain + `
-RETURNING ` + commitAsync
+RETURNING ` + commitAsync + `)
+SELECT EXISTS (SELECT FROM recorded WHERE event = 'locked_out')`
 
 	// One statement per attempt: it counts the attempt unless the address or the account is
 	// blocked. It does not change a blocked row.
@@ -267,9 +276,13 @@ func (s *Service) wrong(ctx context.Context, a attempt, identifier string, clien
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	l, client := parseLogin(identifier), client.clean()
-	args := append(addressRule.args(a.address, s.now()), l.email, l.handle, client.UserAgent, client.Address)
-	if _, err := s.pool.Exec(ctx, sqlCountFailure, args...); err != nil {
+	args := append(addressRule.args(a.address, s.now()), l.email, l.handle, client.UserAgent, client.Address, a.account.bytes(), lockOut.Seconds())
+	var locked bool
+	if err := s.pool.QueryRow(ctx, sqlCountFailure, args...).Scan(&locked); err != nil {
 		return fmt.Errorf("count failed attempt: %w", err)
+	}
+	if locked {
+		s.events.write(ctx, EventLockedOut, clientAttrs(client)...)
 	}
 	return nil
 }
