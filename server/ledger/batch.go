@@ -444,7 +444,10 @@ func (r rules) run(ctx context.Context, conn *pgx.Conn, commands []*command) (_ 
 		return nil, false, err
 	}
 	if b.empty() {
-		if _, err := conn.Exec(ctx, `ROLLBACK`); err != nil {
+		// Not ROLLBACK: the lock of the accounts is a change, so that this COMMIT waits, like all
+		// others, for the synchronous standby. What the batch has read may not be there yet: its
+		// own COMMIT may have been canceled while it waited, which leaves it committed here alone.
+		if _, err := conn.Exec(ctx, `COMMIT`); err != nil {
 			return nil, false, fmt.Errorf("end the batch: %w", err)
 		}
 		r.remembered.put(b)

@@ -237,6 +237,10 @@ func (b *batch) restore(p checkpoint) {
 	b.walletLimits.restore(p.walletLimits)
 }
 
+// awaitStandby writes to the log of the database, and so waits until everything that was committed
+// before is on the synchronous standby. Without one it does nothing.
+const awaitStandby = `SELECT pg_logical_emit_message(true, 'kizo', '') WHERE current_setting('synchronous_standby_names') <> ''`
+
 // Replay returns the results that earlier commands had under the keys of requests, whatever their
 // payees: it answers requests whose payee cannot be found any more. The result of a key that was
 // never used is nil. A key that was used with another amount, currency, memo or kind has the error
@@ -255,6 +259,11 @@ func (l *Ledger) Replay(ctx context.Context, requests []GroupRequest) ([]*GroupR
 	b := newBatch(len(requests))
 	if err := b.scanTransfers(rows); err != nil {
 		return nil, unavailable("look the keys up", err)
+	}
+	if len(b.byKey) > 0 {
+		if _, err := l.pool.Exec(ctx, awaitStandby); err != nil {
+			return nil, unavailable("look the keys up", err)
+		}
 	}
 	for i := range requests {
 		t := b.byKey[ownerKey{requests[i].Owner, requests[i].Key}]
