@@ -48,6 +48,10 @@ test: deps prometheus ## run every test, on a real PostgreSQL and Redis
 race: deps ## run the tests of concurrent packages under the race detector
 	$(GO) test -race -count=1 -timeout 15m ./server/... ./client/... ./cmd/kizo/...
 
+.PHONY: test-web
+test-web: deps build ## check the landing page and /docs in Chromium, and take their pictures; installs Chromium and npm
+	@deploy/web.sh docs
+
 .PHONY: test-books
 test-books: deps ## check exports with hledger, ledger, beancount and an OFX parser; installs them
 	@deploy/books.sh
@@ -122,6 +126,7 @@ bench-growth: deps ## measure what slows down as the books grow; SIZES= postings
 .PHONY: screenshots
 screenshots: deps build ## take the pictures in docs from the running program
 	$(GO) run ./deploy/screenshots
+	cp docs/dashboard-transfers.svg server/web/assets/dashboard.svg
 
 .PHONY: snapshot
 snapshot: $(GORELEASER) deps ## build archives and packages of this tree in dist/, and test them

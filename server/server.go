@@ -368,7 +368,7 @@ func (s *Server) newAPI(dispatcher *settle.Dispatcher, mails func(mail.Task)) *a
 		Ledger: s.ledger, Auth: s.auth, Ops: s.newOps(), Enqueue: dispatcher.Enqueue, Contract: kizo.Contract,
 		DefaultCurrency: s.config.DefaultCurrency, Version: s.config.Version, Logger: s.log, Metrics: s.metrics.api, Limits: s.newLimits(),
 		Notices: s.notices, Part: s.part(), InFlight: s.config.InFlight, TrustedProxies: s.config.TrustedProxies, Connections: s.connections(),
-		Triggers: s.config.Triggers, Mail: mails, TLS: s.certificates.config(),
+		Triggers: s.config.Triggers, TryOut: s.config.Triggers != nil, Mail: mails, TLS: s.certificates.config(),
 		FourEyes: s.config.FourEyes, OperatorsWithoutSecondFactor: s.config.OperatorsWithoutSecondFactor,
 	})
 }

@@ -54,6 +54,10 @@ func authorizationOf(path string) func(*fixture, *user) string {
 var matrix = map[string]access{
 	"GET /":                             {public: true},
 	"HEAD /":                            {public: true},
+	"GET /docs":                         {public: true},
+	"HEAD /docs":                        {public: true},
+	"GET /assets/:name":                 {public: true},
+	"HEAD /assets/:name":                {public: true},
 	"GET /openapi.yaml":                 {public: true},
 	"HEAD /openapi.yaml":                {public: true},
 	"GET /.well-known/jwks.json":        {public: true},

@@ -2,9 +2,7 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -43,6 +41,7 @@ type Config struct {
 	TrustedProxies  TrustedProxies
 	Connections     Connections
 	Triggers        Triggers        // nil for every server but kizod dev
+	TryOut          bool            // /docs has forms that send requests, as under kizod dev
 	Mail            func(mail.Task) // asks for a mail to a user, and does not block; nil if users get no mail
 	Notices         *notices.Inbox
 	TLS             *tls.Config // of the listener; nil serves plain HTTP
@@ -172,40 +171,4 @@ func (a *API) recoverPanic(c *fiber.Ctx) (err error) {
 		}
 	}()
 	return c.Next()
-}
-
-// pages registers the routes that are not operations of the contract.
-func (a *API) pages(config Config) {
-	a.app.Get("/", func(c *fiber.Ctx) error {
-		c.Set(fiber.HeaderContentSecurityPolicy, landingSecurity)
-		c.Set("Kizo-Version", config.Version) // for kizo doctor
-		return c.Type("html", "utf-8").SendString(landing(config.Version))
-	})
-	a.app.Get("/openapi.yaml", func(c *fiber.Ctx) error {
-		c.Set(fiber.HeaderContentType, "application/yaml")
-		return c.Send(config.Contract)
-	})
-	a.app.Get("/.well-known/jwks.json", func(c *fiber.Ctx) error {
-		c.Set(fiber.HeaderContentType, "application/jwk-set+json")
-		return c.Send(a.auth.JWKS())
-	})
-}
-
-const landingStyle = `body{font:16px/1.6 ui-monospace,monospace;max-width:40em;margin:4em auto;padding:0 1em}`
-
-// landingSecurity is the Content-Security-Policy of the landing page: its style and nothing else.
-var landingSecurity = func() string {
-	hash := sha256.Sum256([]byte(landingStyle))
-	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-}()
-
-func landing(version string) string {
-	return `<!doctype html><html lang="en"><meta charset="utf-8"><title>Kizo</title>
-<style>` + landingStyle + `</style>
-<h1>Kizo</h1><p>A wallet for people who live in a terminal. This is its daemon, kizod ` + version + `.</p>
-<pre>kizo signup --email ada@example.com --handle ada --name "Ada Lovelace"
-kizo deposit 100
-kizo transfer @bob 12.50 -m lunch</pre>
-<p>The contract: <a href="/openapi.yaml">openapi.yaml</a></p></html>
-`
 }
