@@ -391,3 +391,51 @@ func TestOperatorsScreensFit(t *testing.T) {
 		}
 	})
 }
+
+// StepUp accepts one code.
+func (r *operatorRecord) StepUp(_ context.Context, otp string) (time.Time, error) {
+	if otp != "123456" {
+		return time.Time{}, &client.Error{Status: 401, Code: client.OTPInvalid, Detail: "this code is wrong"}
+	}
+	r.err = nil
+	return noon, nil
+}
+
+// TestAnActionOfAnOperatorAsksForACode in the dialog of the action, and does it after a right one.
+func TestAnActionOfAnOperatorAsksForACode(t *testing.T) {
+	m := operatorDashboard(t, 80, 24)
+	record := &operatorRecord{err: &client.Error{Status: 403, Code: client.StepUpRequired, Detail: "a recent code is required"}}
+	m.server = record
+	press := func(names ...string) {
+		for _, msg := range keys(names...) {
+			_, command := m.Update(msg)
+			for _, answer := range messagesOf(command) {
+				switch answer.(type) {
+				case actedMsg, codeNeededMsg, steppedUpMsg:
+					_, again := m.Update(answer)
+					for _, answer := range messagesOf(again) {
+						if _, ok := answer.(actedMsg); ok {
+							m.Update(answer)
+						}
+					}
+				}
+			}
+		}
+	}
+	m.act(action{title: "Pause the queue?", verb: "Pause", effect: func(string) string { return "It stops." }}.
+		withReason("kizo ops queue pause bank", func(ctx context.Context, reason string) (string, error) {
+			return "Paused.", record.PauseQueue(ctx, "bank", reason)
+		}))
+	press("x", "enter", "y")
+	if view := m.View(); !strings.Contains(view, "authenticator app") || !strings.Contains(view, "kizo ops queue pause bank") && !strings.Contains(view, "Code needed") {
+		t.Fatalf("no code is asked for:\n%s", view)
+	}
+	press("1", "enter")
+	if view := m.View(); !strings.Contains(view, "this code is wrong") {
+		t.Errorf("a wrong code:\n%s", view)
+	}
+	press("1", "2", "3", "4", "5", "6", "enter")
+	if got := strings.Join(record.acted, "; "); got != "pause bank x; pause bank x" || m.overlay != nil || m.toast != "Paused." {
+		t.Errorf("did %q, toast %q, overlay %T", got, m.toast, m.overlay)
+	}
+}

@@ -221,7 +221,17 @@ func (d *reviewDialog) confirm(m *shared) tea.Cmd {
 		return d.send(m)
 	}
 	m.close()
-	return d.run(m, strings.TrimSpace(d.field.text()))
+	run := d.run(m, strings.TrimSpace(d.field.text()))
+	if run == nil {
+		return nil
+	}
+	return func() tea.Msg {
+		msg := run()
+		if acted, ok := msg.(actedMsg); ok && needsStepUp(acted.err) {
+			return codeNeededMsg{d}
+		}
+		return msg
+	}
 }
 
 // line returns the equivalent command; empty if there is none.
@@ -249,6 +259,9 @@ func (d *reviewDialog) update(m *shared, msg tea.Msg) tea.Cmd {
 	case sentMsg:
 		d.sent(m, msg)
 	case steppedUpMsg:
+		if d.money == nil {
+			return d.proved(m, msg)
+		}
 		return d.steppedUp(m, msg)
 	case userChangedMsg:
 		if d.unfinished() { // the key of a command in doubt stays known

@@ -126,6 +126,8 @@ func (m *model) handleServer(msg tea.Msg) tea.Cmd {
 		}
 	case historyMsg:
 		m.takeHistory(msg)
+	case codeNeededMsg:
+		m.askForCode(msg)
 	case actedMsg:
 		own = m.askSummary()
 		m.showResult(msg)

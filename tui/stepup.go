@@ -72,6 +72,35 @@ func (e *execution) steppedUp(m *shared, msg steppedUpMsg) tea.Cmd {
 	return e.send(m)
 }
 
+// codeNeededMsg says that the server asks for a code before an action that moves no money.
+type codeNeededMsg struct{ dialog *reviewDialog }
+
+// askForCode shows the dialog again, unless it would cover another one: the user then repeats the
+// action.
+func (m *shared) askForCode(msg codeNeededMsg) {
+	if m.overlay != nil {
+		m.showError(errors.New("nothing was done: " + msg.dialog.verb + " needs a code of your second factor"))
+		return
+	}
+	msg.dialog.execution.askForCode(false)
+	m.open(msg.dialog)
+}
+
+// proved does the action again after a right code.
+func (d *reviewDialog) proved(m *shared, msg steppedUpMsg) tea.Cmd {
+	d.checking = false
+	if msg.key != "" || d.step != proving || m.overlay != screen(d) {
+		return nil
+	}
+	d.code.set("")
+	if msg.err != nil {
+		d.problem = msg.err.Error()
+		return nil
+	}
+	d.step = reviewing
+	return d.confirm(m)
+}
+
 func (e *execution) codeLines(m *shared, width int, facts []string) []string {
 	const label = 10
 	lines := slices.Concat(facts, []string{"", m.Warn.Render(draw.Fit("Type a code of your authenticator app, or a recovery code.", width)), "",

@@ -15,7 +15,8 @@ func newOpsCommand(a *app) *cobra.Command {
 		newOpsQueuesCommand(a), newOpsQueueCommand(a), newOpsTasksCommand(a), newOpsPaymentsCommand(a),
 		newOpsUserCommand(a), newOpsReconcileCommand(a), newOpsAuditCommand(a), newOpsApprovalsCommand(a), newOpsActionsCommand(a))
 	group.Long = `For operators, whose role kizod user grant assigns. Commands that change something require --reason,
-which is stored with your name in the log of actions: kizo ops actions.`
+which is stored with your name in the log of actions: kizo ops actions. They ask for a code of your second factor,
+if this session gave none in the last five minutes.`
 	return group
 }
 
@@ -73,11 +74,13 @@ func newActCommand(a *app, use, short, action string, act func(ctx context.Conte
 		},
 	}
 	opts.output.addTo(cmd, a, acted{}, column{title: "ACTION"}, column{title: "SUBJECT", free: true})
-	addReason(cmd, &opts.reason)
+	a.addReason(cmd, &opts.reason)
 	return cmd
 }
 
-func addReason(cmd *cobra.Command, reason *string) {
+// addReason adds the flags of a command that changes something as an operator.
+func (a *app) addReason(cmd *cobra.Command, reason *string) {
+	a.addStepUpFlag(cmd)
 	cmd.Flags().StringVar(reason, "reason", "", "the reason, for the log of actions")
 }
 

@@ -104,6 +104,6 @@ func newOpsDecideCommand(a *app, use, short, example string, decide func(*client
 		},
 	}
 	opts.output.addTo(cmd, a, client.Approval{}, approvalColumns...)
-	addReason(cmd, &opts.reason)
+	a.addReason(cmd, &opts.reason)
 	return cmd
 }

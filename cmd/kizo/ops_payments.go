@@ -164,7 +164,7 @@ bank's statement reports it: kizo ops reconcile.`,
 		},
 	}
 	opts.output.addTo(cmd, a, client.Payment{}, paymentDetails...)
-	addReason(cmd, &opts.reason)
+	a.addReason(cmd, &opts.reason)
 	return cmd
 }
 

@@ -21,7 +21,7 @@ type operation struct {
 	scopes auth.Scopes
 
 	// stepUp says for what a user with a second factor needs a recent one in the session: a new
-	// operation states it here.
+	// operation states it here. Each operation of operators that changes something needs one.
 	stepUp stepUp
 
 	movesMoney     bool // needs an Idempotency-Key
@@ -117,27 +117,27 @@ var operations = map[string]operation{
 	"POST /v1/bank/callbacks": {access: forTheBank},
 
 	"GET /v1/ops/queues":                             {access: forOperators, scopes: auth.ScopeOpsRead},
-	"POST /v1/ops/queues/:queue/pause":               {access: forOperators, scopes: auth.ScopeOpsWrite, body: bodyOf[openapi.Reason]},
-	"POST /v1/ops/queues/:queue/resume":              {access: forOperators, scopes: auth.ScopeOpsWrite, body: bodyOf[openapi.Reason]},
+	"POST /v1/ops/queues/:queue/pause":               {access: forOperators, scopes: auth.ScopeOpsWrite, body: bodyOf[openapi.Reason], stepUp: stepUpAlways},
+	"POST /v1/ops/queues/:queue/resume":              {access: forOperators, scopes: auth.ScopeOpsWrite, body: bodyOf[openapi.Reason], stepUp: stepUpAlways},
 	"GET /v1/ops/queues/:queue/tasks":                {access: forOperators, scopes: auth.ScopeOpsRead},
-	"POST /v1/ops/queues/:queue/tasks/:task/:action": {access: forOperators, scopes: auth.ScopeOpsWrite, body: bodyOf[openapi.Reason]},
+	"POST /v1/ops/queues/:queue/tasks/:task/:action": {access: forOperators, scopes: auth.ScopeOpsWrite, body: bodyOf[openapi.Reason], stepUp: stepUpAlways},
 	"GET /v1/ops/payments":                           {access: forOperators, scopes: auth.ScopeOpsRead},
 	"GET /v1/ops/payments/:id":                       {access: forOperators, scopes: auth.ScopeOpsRead},
-	"POST /v1/ops/payments/:id/resolve":              {access: forOperators, scopes: auth.ScopeOpsWrite, body: bodyOf[openapi.PaymentResolve]},
-	"POST /v1/ops/users/:login/freeze":               {access: forOperators, scopes: auth.ScopeOpsWrite, body: bodyOf[openapi.Reason]},
-	"POST /v1/ops/users/:login/unfreeze":             {access: forOperators, scopes: auth.ScopeOpsWrite, body: bodyOf[openapi.Reason]},
-	"POST /v1/ops/users/:login/suspend":              {access: forOperators, body: bodyOf[openapi.Reason]},
-	"POST /v1/ops/users/:login/reinstate":            {access: forOperators, body: bodyOf[openapi.Reason]},
-	"POST /v1/ops/users/:login/end-sessions":         {access: forOperators, body: bodyOf[openapi.Reason]},
+	"POST /v1/ops/payments/:id/resolve":              {access: forOperators, scopes: auth.ScopeOpsWrite, body: bodyOf[openapi.PaymentResolve], stepUp: stepUpAlways},
+	"POST /v1/ops/users/:login/freeze":               {access: forOperators, scopes: auth.ScopeOpsWrite, body: bodyOf[openapi.Reason], stepUp: stepUpAlways},
+	"POST /v1/ops/users/:login/unfreeze":             {access: forOperators, scopes: auth.ScopeOpsWrite, body: bodyOf[openapi.Reason], stepUp: stepUpAlways},
+	"POST /v1/ops/users/:login/suspend":              {access: forOperators, body: bodyOf[openapi.Reason], stepUp: stepUpAlways},
+	"POST /v1/ops/users/:login/reinstate":            {access: forOperators, body: bodyOf[openapi.Reason], stepUp: stepUpAlways},
+	"POST /v1/ops/users/:login/end-sessions":         {access: forOperators, body: bodyOf[openapi.Reason], stepUp: stepUpAlways},
 	"GET /v1/ops/users/:login/limits":                {access: forOperators, scopes: auth.ScopeOpsRead},
 	"GET /v1/ops/users/:login/keys":                  {access: forOperators, scopes: auth.ScopeOpsRead},
-	"POST /v1/ops/users/:login/revoke-keys":          {access: forOperators, scopes: auth.ScopeOpsWrite, body: bodyOf[openapi.Reason]},
+	"POST /v1/ops/users/:login/revoke-keys":          {access: forOperators, scopes: auth.ScopeOpsWrite, body: bodyOf[openapi.Reason], stepUp: stepUpAlways},
 	"POST /v1/ops/reconcile":                         {access: forOperators, scopes: auth.ScopeOpsWrite},
 	"POST /v1/ops/audit":                             {access: forOperators, scopes: auth.ScopeOpsRead},
 	"GET /v1/ops/history":                            {access: forOperators, scopes: auth.ScopeOpsRead},
 	"GET /v1/ops/approvals":                          {access: forOperators, scopes: auth.ScopeOpsRead},
-	"POST /v1/ops/approvals/:id/approve":             {access: forOperators, body: bodyOf[openapi.Reason]},
-	"POST /v1/ops/approvals/:id/reject":              {access: forOperators, body: bodyOf[openapi.Reason]},
+	"POST /v1/ops/approvals/:id/approve":             {access: forOperators, body: bodyOf[openapi.Reason], stepUp: stepUpAlways},
+	"POST /v1/ops/approvals/:id/reject":              {access: forOperators, body: bodyOf[openapi.Reason], stepUp: stepUpAlways},
 	"GET /v1/ops/actions":                            {access: forOperators, scopes: auth.ScopeOpsRead},
 }
 
