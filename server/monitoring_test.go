@@ -15,6 +15,7 @@ import (
 	"github.com/JDevAman/kizo/server"
 	"github.com/JDevAman/kizo/server/embedded"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
+	"github.com/JDevAman/kizo/server/embedded/redistest"
 )
 
 func TestOpsListener(t *testing.T) {
@@ -146,6 +147,17 @@ func TestMetricsWhileRedisHangs(t *testing.T) {
 	}
 }
 
+// TestReadyzShowsRoles: a process reports what its roles use. Redis that does not answer makes none
+// of them unready.
+func TestReadyzShowsRoles(t *testing.T) {
+	t.Parallel()
+	c, redis := config(t, pgtest.New(t).AppURL), redistest.New(t)
+	c.Roles, c.Redis = []server.Role{server.RoleAPI}, asynq.RedisClientOpt{Network: redis.Network(), Addr: redis.Addr()}
+	got := mustGet(t, start(t, c).OpsURL()+"/readyz")
+	testkit.Equal(t, "status", got.status, 200)
+	testkit.Equal(t, "answer", strings.TrimSpace(got.body), `{"status":"ready","version":"test","roles":["api"],"database":"writable","redis":"answers"}`)
+}
+
 func TestNotReadyWithoutDatabase(t *testing.T) {
 	t.Parallel()
 	dir := pgtest.TempDir(t)
@@ -164,12 +176,15 @@ func TestNotReadyWithoutDatabase(t *testing.T) {
 	ready := func() answer { return mustGet(t, s.OpsURL()+"/readyz") }
 	if got := ready(); got.status != 200 {
 		t.Errorf("%d %s", got.status, got.body)
+	} else {
+		testkit.Contains(t, got.body, `{"status":"ready","version":"test","roles":["api","auth","worker","janitor"],"database":"writable",`+
+			`"redis":"no answer","bank":"answers","hash_queue":{"waiting":0,"full":false}}`)
 	}
 	testkit.Must(t, pg.Stop(context.Background()))
 	if got := ready(); got.status != http.StatusServiceUnavailable {
 		t.Errorf("ready without a database: %d %s", got.status, got.body)
 	} else {
-		testkit.Contains(t, got.body, "no database")
+		testkit.Contains(t, got.body, `"status":"no database","reason":"`, `"database":"no answer"`)
 	}
 	if got := mustGet(t, s.OpsURL()+"/livez"); got.status != 200 {
 		t.Errorf("not live without a database, although a restart would not help: %d", got.status)

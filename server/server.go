@@ -338,11 +338,19 @@ func (s *Server) newMonitor() monitor {
 		database: monitoring.NewDatabase(s.pool, s.log), restored: monitoring.NewRestoredCheck(s.pool, s.log),
 		dependencies: monitoring.NewDependencies(s.queues, s.settler, s.pool, s.log), audit: new(monitoring.AuditStatus),
 	}
-	registry := monitoring.NewRegistry(monitoring.Build{Version: s.config.Version, Roles: roleNames(s.config.Roles)},
+	build := monitoring.Build{Version: s.config.Version, Roles: roleNames(s.config.Roles)}
+	registry := monitoring.NewRegistry(build,
 		m.database, m.dependencies, m.audit, monitoring.NewPoolMetrics(s.pool), monitoring.NewLedgerMetrics(s.ledger))
 	registry.MustRegister(s.metrics.collectors()...)
 	registry.MustRegister(&s.certificates)
-	m.handler = monitoring.Handler(registry, &monitoring.Readiness{Serving: s.ready.Load, Database: m.database, Restored: m.restored})
+	ready := &monitoring.Readiness{Build: build, Serving: s.ready.Load, Database: m.database, Restored: m.restored, Dependencies: m.dependencies}
+	if s.has(RoleWorker) || s.has(RoleJanitor) {
+		ready.BankAnswers = func() bool { return !s.settler.BreakerOpen() }
+	}
+	if s.has(RoleAuth) {
+		ready.HashQueue = func() (int64, bool) { return s.auth.HashQueue() } // s.auth is made later
+	}
+	m.handler = monitoring.Handler(registry, ready)
 	return m
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -189,6 +190,14 @@ func TestHealth(t *testing.T) {
 	ops := strings.TrimPrefix(d.OpsURL, "http://")
 	if code, output := run(t, nil, "health", "--ops-listen", ops); code != 0 || output != "ready\n" {
 		t.Errorf("exit %d: %s", code, output)
+	}
+	draining := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprint(w, `{"status":"no database","reason":"connection \u001b[31mrefused"}`)
+	}))
+	t.Cleanup(draining.Close)
+	if code, output := run(t, nil, "health", draining.URL); code != exitError || !strings.Contains(output, "not ready: no database: connection ") || strings.Contains(output, "\x1b") {
+		t.Errorf("exit %d: %q", code, output)
 	}
 	if code, output := run(t, nil, "health", d.OpsURL+"/absent"); code != exitError || !strings.Contains(output, "404") {
 		t.Errorf("exit %d: %s", code, output)

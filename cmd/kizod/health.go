@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/internal/printable"
 )
 
 // healthCommand asks a running kizod whether it is ready, for the health checks of an image that
@@ -18,7 +22,7 @@ func healthCommand() *cobra.Command {
 		Short: "Ask a running kizod whether it is ready",
 		Long: `Ask a running kizod whether it is ready: send GET to /readyz of --ops-listen, or to another
 URL, such as http://127.0.0.1:7422/healthz of a mock bank. The exit code is 0 if the answer
-is 200, and 1 otherwise.`,
+is 200, and 1 otherwise, with what is missing on stderr.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usageError{fmt.Errorf("unexpected argument %q", args[1])}
@@ -68,11 +72,16 @@ func checkHealth(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	if err := response.Body.Close(); err != nil {
-		return err
+	defer response.Body.Close()
+	if response.StatusCode == http.StatusOK {
+		return nil
 	}
-	if response.StatusCode != http.StatusOK {
+	var answer struct{ Status, Reason string }
+	if err := json.NewDecoder(io.LimitReader(response.Body, 64<<10)).Decode(&answer); err != nil || answer.Status == "" {
 		return fmt.Errorf("%s answers with %d", url, response.StatusCode)
 	}
-	return nil
+	if answer.Reason != "" {
+		answer.Status += ": " + answer.Reason
+	}
+	return fmt.Errorf("not ready: %s", printable.Text(answer.Status))
 }

@@ -90,6 +90,13 @@ func (s *Service) RefuseHash() *problem.Error {
 	return nil
 }
 
+// HashQueue returns how many callers have their passwords hashed or wait for it, and whether the
+// next one would be refused.
+func (s *Service) HashQueue() (callers int64, full bool) {
+	callers = s.hashQueue.tickets.Load()
+	return callers, s.hashQueue.full(callers)
+}
+
 // wait estimates the time until that many callers have their passwords hashed.
 func (b *hashQueue) wait(callers int64) time.Duration {
 	slots := int64(len(b.all))

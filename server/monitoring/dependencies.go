@@ -67,6 +67,12 @@ func (d *Dependencies) status(ctx context.Context, maxAge time.Duration) (queues
 	return queues, findings
 }
 
+// redisAnswers reports whether Redis has answered lately, or does so before ctx ends.
+func (d *Dependencies) redisAnswers(ctx context.Context) bool {
+	_, err := d.queues.get(ctx, statusFreshFor)
+	return err == nil
+}
+
 var (
 	redisUp         = describe("kizo_redis_up", "1 if Redis reports the state of its queues. Without Redis, money moves and the janitor settles.")
 	queueTasks      = describe("kizo_queue_tasks", "Tasks in a queue.", "queue", "state")

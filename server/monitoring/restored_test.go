@@ -1,6 +1,7 @@
 package monitoring
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -27,7 +28,8 @@ func TestRestoredDatabaseIsNotReady(t *testing.T) {
 	testkit.Must(t, err)
 	t.Cleanup(pool.Close)
 	ready := &Readiness{
-		Serving: func() bool { return true }, Database: NewDatabase(pool, log), Restored: NewRestoredCheck(pool, log),
+		Dependencies: &Dependencies{queues: cachedProbe[QueueStatus]{log: log, query: func(context.Context) (QueueStatus, error) { return QueueStatus{}, nil }}},
+		Serving:      func() bool { return true }, Database: NewDatabase(pool, log), Restored: NewRestoredCheck(pool, log),
 	}
 	readyz := func() (int, string) {
 		ready.Restored.runOnce(t.Context())
