@@ -113,6 +113,11 @@ chaos-mutants: deps ## plant one bug after the other; its test or a fault run mu
 chaos-scenarios: deps ## make fault runs with one kind of fault each, and check the promise about it
 	$(GO) run ./loadtest/chaos -scenarios -seed $(or $(SEED),0)
 
+.PHONY: test-ha
+test-ha: deps ## kill primaries of PostgreSQL and Redis under load, FAILOVERS= times each (10); ONLY= some of it; root
+	@deploy/ha/cluster.sh install
+	$(GO) run ./loadtest/chaos -failover -failovers $(or $(FAILOVERS),10) -only '$(ONLY)' -rate 140 -clients 128 -seed $(or $(SEED),0)
+
 .PHONY: payout-kills
 payout-kills: deps ## kill kizo pay at 50 random moments (KILLS=), and its server once; SEED= repeats one
 	$(GO) test -count=1 -timeout 30m -run TestPayoutSurvivesKills ./cmd/kizo -pay-kills $(or $(KILLS),50) -pay-seed $(or $(SEED),1)

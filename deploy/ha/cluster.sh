@@ -18,7 +18,7 @@
 #
 # The first start makes DIR, with data, passwords, and the settings for kizod: kizod.toml and
 # migrate.toml. Root runs everything as $KIZO_HA_USER (postgres); any other user, as that user.
-# $KIZO_HA_PORT (17400) is the first of the 60 ports that it uses. KIZO_HA_SYNCHRONOUS=off makes a
+# $KIZO_HA_PORT (16400) is the first of the 60 ports that it uses. KIZO_HA_SYNCHRONOUS=off makes a
 # cluster that loses payments in a failover, to show that a drill notices.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -309,7 +309,7 @@ case $command in
 esac
 dir=$(realpath -m "$2")
 user=${KIZO_HA_USER:-postgres}
-first_port=$(cat "$dir/first-port" 2>/dev/null || echo "${KIZO_HA_PORT:-17400}")
+first_port=$(cat "$dir/first-port" 2>/dev/null || echo "${KIZO_HA_PORT:-16400}")
 shift 2
 [ "$command" = start ] || [ -e "$dir/first-port" ] || fail "$dir has no cluster"
 case $command in

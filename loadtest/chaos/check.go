@@ -125,16 +125,29 @@ func isExpectedRefusal(state, message string) bool {
 	return false
 }
 
+// databaseLog returns the log of PostgreSQL, on all hosts.
+func (h *system) databaseLog() (text string, err error) {
+	if h.cluster == nil {
+		log, err := os.ReadFile(h.postgres.LogPath())
+		return string(log), err
+	}
+	for n := range hosts {
+		log, readErr := os.ReadFile(h.path(fmt.Sprintf("ha/log/patroni%d.log", n+1)))
+		text, err = text+string(log), errors.Join(err, readErr)
+	}
+	return text, err
+}
+
 // checkDatabaseLog looks for statements that the database rejected. The constraints are the last
 // protection: code that reaches them has a defect, even if no harm was done.
 func (r *result) checkDatabaseLog() error {
-	log, err := os.ReadFile(r.system.postgres.LogPath())
+	log, err := r.system.databaseLog()
 	if err != nil {
 		return fmt.Errorf("read PostgreSQL's log: %w", err)
 	}
-	for line := range strings.Lines(string(log)) {
+	for line := range strings.Lines(log) {
 		head, message, isError := strings.Cut(line, " ERROR: ")
-		if !isError {
+		if !isError || r.system.cluster != nil && !strings.Contains(head, " kizo_app@") { // Patroni's own
 			continue
 		}
 		state := head[strings.LastIndexByte(head, ' ')+1:]

@@ -87,6 +87,9 @@ func (d *daemon) live(ctx context.Context) error {
 // databaseURL connects through the proxy. It names the generation, so that the trigger on
 // payments records who claims and who settles them.
 func (d *daemon) databaseURL(generation int) string {
+	if c := d.system.cluster; c != nil {
+		return fmt.Sprintf("%s&options=-c%%20kizo_chaos.who%%3D%s", c.setting("kizod.toml", "database_url"), who(d.name, generation))
+	}
 	return fmt.Sprintf("postgres://kizo_app@127.0.0.1:%d/%s?sslmode=disable&options=-c%%20kizo_chaos.who%%3D%s",
 		d.system.proxy.port(), rig.Database, who(d.name, generation))
 }

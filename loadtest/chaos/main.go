@@ -36,6 +36,12 @@ type options struct {
 	scenarios  bool
 	scenario   *scenario // instead of the nemesis
 	noRedis    bool
+	failover   bool // run the failovers
+	failovers  int  // of each engine
+	cluster    bool // PostgreSQL and Redis of deploy/ha, without the proxy
+	standby    standby
+	loses      bool // the run must find lost payments
+	noReads    bool // of wallets
 	log        io.Writer
 }
 
@@ -51,7 +57,9 @@ func command(ctx context.Context, args []string, stdout io.Writer) error {
 	case o.mutants:
 		return runMutants(ctx, o, stdout)
 	case o.scenarios:
-		return runScenarios(ctx, o, stdout)
+		return runScenarios(ctx, o, scenarios, stdout)
+	case o.failover:
+		return runScenarios(ctx, o, failovers, stdout)
 	}
 	result, err := run(ctx, o)
 	if result != nil {
@@ -74,7 +82,9 @@ func parseOptions(args []string) (options, error) {
 	flags.BoolVar(&o.mutants, "mutants", false, "plant one bug after the other and check that its test or a fault run catches it")
 	flags.BoolVar(&o.byFaultRun, "by-fault-run", false, "with -mutants: check those that name rules of the fault run with it, in place of tests")
 	flags.BoolVar(&o.scenarios, "scenarios", false, "run the scenarios: one kind of fault each, and one promise")
-	flags.StringVar(&o.only, "only", "", "with -mutants or -scenarios: these alone, separated by commas")
+	flags.BoolVar(&o.failover, "failover", false, "run the failovers of PostgreSQL and Redis, on the cluster of deploy/ha")
+	flags.IntVar(&o.failovers, "failovers", 10, "with -failover: how often each primary is killed")
+	flags.StringVar(&o.only, "only", "", "with -mutants, -scenarios or -failover: these alone, separated by commas")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

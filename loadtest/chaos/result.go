@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -69,6 +70,11 @@ func (r *result) publish(w io.Writer) error {
 		}
 	}
 	violations, counts := r.found.all()
+	if o.loses && counts["promise"] == 0 { // all violations follow from the losses
+		fmt.Fprintf(&text, "\nRules that noticed: %s.\n", strings.Join(slices.Sorted(maps.Keys(counts)), ", "))
+		_, err := fmt.Fprintln(w, text.String())
+		return err
+	}
 	if len(violations) == 0 {
 		text.WriteString("\nNo rule was broken.\n")
 	}

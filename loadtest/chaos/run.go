@@ -40,10 +40,14 @@ func run(ctx context.Context, o options) (_ *result, err error) {
 		c.base, w.plain = h.balancer.url(), true
 		w.fresh = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	}
+	h.history = w.history
 	h.note("everything is running, %d users have money; faults for %s", o.users, o.duration)
 	r := &result{options: o, system: h, found: found, history: w.history, load: w, began: time.Now(), evidence: &evidence{books: &books{}}}
 	if err := faults(ctx, h, w, users); err != nil {
 		return nil, err
+	}
+	if o.failover { // takes as long as the failovers do
+		r.options.duration = time.Since(r.began).Truncate(time.Second)
 	}
 	h.note("all faults have ended; resolving unknown outcomes")
 	if err := r.settle(ctx, w); err != nil {

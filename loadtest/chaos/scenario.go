@@ -51,7 +51,7 @@ var scenarios = []scenario{
 }
 
 // runScenarios runs the selected scenarios, one after the other.
-func runScenarios(ctx context.Context, o options, w io.Writer) error {
+func runScenarios(ctx context.Context, o options, list []scenario, w io.Writer) error {
 	dir, err := os.MkdirTemp("", "kizo-scenarios-")
 	if err != nil {
 		return fmt.Errorf("make a directory to build in: %w", err)
@@ -61,13 +61,13 @@ func runScenarios(ctx context.Context, o options, w io.Writer) error {
 		return err
 	}
 	var broken []string
-	for i := range scenarios {
-		s := &scenarios[i]
+	for i := range list {
+		s := &list[i]
 		if !o.wants(s.name) {
 			continue
 		}
 		own := o
-		own.scenario, own.points = s, false
+		own.scenario, own.points, own.preset = s, false, "calm"
 		s.adjust(&own)
 		result, err := run(ctx, own)
 		if err != nil {

@@ -42,6 +42,10 @@ type system struct {
 	redisUp    sync.Mutex // the same for Redis
 	redis      *embedded.Redis
 	redisAddr  string // does not change
+
+	cluster  *cluster // in place of both, if it is not nil
+	failures []failure
+	history  *history
 }
 
 // startSystem starts everything, the bank without faults. The caller must close the
@@ -74,13 +78,10 @@ func (h *system) openStores(ctx context.Context) (err error) {
 	if h.proxy, err = startProxy(h.options.seed); err != nil {
 		return err
 	}
-	if err := h.startPostgres(ctx); err != nil {
+	owner, err := h.startDatabase(ctx)
+	if err != nil {
 		return err
 	}
-	if err := h.postgres.EnsureDatabase(ctx, rig.Database); err != nil {
-		return err
-	}
-	owner := h.postgres.URL(rig.Database, embedded.OwnerRole)
 	migrate, err := rig.Spawn(h.binary, []string{"migrate"},
 		rig.ChildEnvironment("KIZO_MIGRATE_URL="+owner, "KIZO_FAILPOINTS_HIT="+h.hits), h.path("migrate.log"))
 	if err != nil {
@@ -93,6 +94,18 @@ func (h *system) openStores(ctx context.Context) (err error) {
 		return err
 	}
 	return h.startRedis(ctx)
+}
+
+// startDatabase returns the URL of the owner.
+func (h *system) startDatabase(ctx context.Context) (owner string, err error) {
+	if h.options.cluster {
+		h.cluster, err = startCluster(ctx, h.path("ha"), h.options.standby == synchronous)
+		return h.cluster.setting("migrate.toml", "migrate_url"), err
+	}
+	if err := h.startPostgres(ctx); err != nil {
+		return "", err
+	}
+	return h.postgres.URL(rig.Database, embedded.OwnerRole), h.postgres.EnsureDatabase(ctx, rig.Database)
 }
 
 func (h *system) startPostgres(ctx context.Context) error {
@@ -110,6 +123,10 @@ func (h *system) startPostgres(ctx context.Context) error {
 }
 
 func (h *system) startRedis(ctx context.Context) error {
+	if h.cluster != nil {
+		h.redisAddr = h.cluster.setting("kizod.toml", "redis_url")
+		return nil
+	}
 	if h.options.noRedis {
 		h.redisAddr = h.path("no-redis.sock")
 		return nil
@@ -178,6 +195,11 @@ func (h *system) close() {
 	if h.postgres != nil {
 		_ = h.postgres.Stop(ctx)
 	}
+	if h.cluster != nil {
+		if err := h.cluster.remove(h.options.keep != ""); err != nil {
+			h.note("%v", err)
+		}
+	}
 	if h.options.keep == "" && h.dir != "" {
 		_ = os.RemoveAll(h.dir)
 	}
@@ -186,7 +208,12 @@ func (h *system) close() {
 func (h *system) path(name string) string { return filepath.Join(h.dir, name) }
 
 // adminURL connects to PostgreSQL directly, not through the proxy.
-func (h *system) adminURL() string { return h.postgres.URL(rig.Database, embedded.AdminRole) }
+func (h *system) adminURL() string {
+	if h.cluster != nil {
+		return h.cluster.adminURL()
+	}
+	return h.postgres.URL(rig.Database, embedded.AdminRole)
+}
 
 func (h *system) note(format string, args ...any) { rig.Note(h.options.log, format, args...) }
 

@@ -60,7 +60,7 @@ func (w *workload) act(ctx context.Context, dice *rand.Rand) {
 		return
 	}
 	switch roll := dice.IntN(100); {
-	case roll < 6:
+	case roll < 6 && !w.options.noReads:
 		w.look(ctx, dice)
 	case roll < 12:
 		w.again(ctx, dice)

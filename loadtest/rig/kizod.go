@@ -55,7 +55,7 @@ func StartBank(ctx context.Context, binary, dir, address string, args ...string)
 // NAME.log in Dir, and secrets.json there contains its secrets.
 type Kizod struct {
 	Binary, Dir, Name           string
-	DatabaseURL, Redis, BankURL string // Redis is the path of a socket
+	DatabaseURL, Redis, BankURL string // Redis is a URL, or the path of a socket
 }
 
 // Start starts kizod on free ports. It does not wait until it is ready.
@@ -65,7 +65,11 @@ func (k Kizod) Start(args, env []string) (*Process, error) {
 		"--secrets-file", filepath.Join(k.Dir, "secrets.json"), "--ready-file", k.ReadyFile(),
 	}
 	common = append(common, args...)
-	env = append(ChildEnvironment("KIZO_DATABASE_URL="+k.DatabaseURL, "KIZO_REDIS_URL=redis-socket://"+k.Redis,
+	redis := k.Redis
+	if !strings.Contains(redis, "://") {
+		redis = "redis-socket://" + redis
+	}
+	env = append(ChildEnvironment("KIZO_DATABASE_URL="+k.DatabaseURL, "KIZO_REDIS_URL="+redis,
 		"KIZO_BANK_TOKEN="+bankToken, "KIZO_BANK_CALLBACK_SECRET="+callbackSecret), env...)
 	return Spawn(k.Binary, common, env, k.Log())
 }
