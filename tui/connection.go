@@ -54,17 +54,32 @@ func (m *shared) badge() (badge string, fresh bool) {
 	return m.WarnBadge.Render(" " + m.glyph("◌", "~") + " CONNECTING "), true
 }
 
-// connectionHelp says when the dashboard reconnects, for the footer; empty unless it is offline.
+// connectionHelp says why the data is not current and when the dashboard reconnects, for the footer;
+// empty while the data is current.
 func (m *shared) connectionHelp() string {
 	c := &m.connection
-	if c.state != offline || c.err == nil {
+	if _, fresh := m.badge(); fresh {
 		return ""
 	}
-	text := "r reconnects now: "
-	if wait := c.again.Sub(m.now); wait > 0 {
-		text = "Reconnecting in " + age(wait+time.Second-1) + ", r now: "
+	text, reason := "r asks again now: ", "the server is connected, but has sent nothing"
+	switch c.state {
+	case live:
+	case polling:
+		reason = "the server sends no events, and its last answer is old"
+	case lost:
+		text, reason = "Reconnecting, r now: ", "the server has closed the stream of events"
+	case offline:
+		text, reason = "r reconnects now: ", "the server does not answer"
+		if wait := c.again.Sub(m.now); wait > 0 {
+			text = "Reconnecting in " + age(wait+time.Second-1) + ", r now: "
+		}
+	case connecting, loggedOut:
+		return ""
 	}
-	return text + draw.Text(c.err.Error())
+	if c.err != nil && c.state != live {
+		reason = draw.Text(c.err.Error())
+	}
+	return text + reason
 }
 
 func asRefusal(err error) (*client.Error, bool) {

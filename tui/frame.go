@@ -7,6 +7,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
 
+	"github.com/JDevAman/kizo/client"
 	"github.com/JDevAman/kizo/tui/draw"
 )
 
@@ -76,9 +77,9 @@ func (m *model) handleMouse(msg tea.MouseMsg) tea.Cmd {
 	default:
 	}
 	if msg.Action == tea.MouseActionPress && msg.Button == tea.MouseButtonLeft && m.pageHasFocus() {
-		for i, tab := range m.tabs {
+		for _, tab := range m.tabs {
 			if msg.Y == tab.row && msg.X >= tab.from && msg.X < tab.to {
-				return m.turn(i)
+				return m.turn(tab.page)
 			}
 		}
 	}
@@ -108,14 +109,17 @@ func (m *model) globalKeys() []binding {
 		{keys: []string{"?", "f1"}, shown: "?", typed: "F1", help: "keys", command: "kizo help", run: func(s *shared) tea.Cmd { s.open(newHelpScreen(m.keymap())); return nil }},
 		{keys: []string{":", "ctrl+k"}, shown: ":", typed: "ctrl-k", help: "commands", run: func(s *shared) tea.Cmd { s.open(newPaletteScreen(m.keymap())); return nil }},
 		{keys: []string{"q"}, shown: "q", help: "quit", run: m.quit},
-		{keys: []string{"tab"}, shown: "tab", help: "next screen", run: func(*shared) tea.Cmd { return m.turn(m.shown + 1) }},
-		{keys: []string{"shift+tab"}, shown: "shift-tab", help: "previous screen", run: func(*shared) tea.Cmd { return m.turn(m.shown - 1) }},
+		{keys: []string{"tab"}, shown: "tab", help: "next screen", run: func(*shared) tea.Cmd { return m.turnBy(1) }},
+		{keys: []string{"shift+tab"}, shown: "shift-tab", help: "previous screen", run: func(*shared) tea.Cmd { return m.turnBy(-1) }},
 		{keys: []string{"r"}, shown: "r", help: "refresh, or reconnect now", command: "kizo dashboard --once", run: func(*shared) tea.Cmd { m.retryNow(); return m.askSummary() }},
 		{keys: []string{"m"}, shown: "m", help: m.mouseHelp(), run: func(*shared) tea.Cmd { return m.toggleMouse() }},
 		{keys: []string{"A"}, shown: "A", help: "log in a device that shows a code", command: "kizo approve CODE", run: func(s *shared) tea.Cmd { s.open(newApproveScreen()); return nil }},
 		{keys: []string{"ctrl+z"}, shown: "ctrl-z", typed: "ctrl-z", help: "suspend", run: func(*shared) tea.Cmd { return tea.Suspend }},
 	}
 	for i, p := range m.pages {
+		if m.hides(i) {
+			continue
+		}
 		number := string(rune('1' + i))
 		keys = append(keys, binding{keys: []string{number, "alt+" + number}, shown: number, typed: "alt-" + number, help: "the " + p.title + " screen", run: func(*shared) tea.Cmd { return m.turn(i) }})
 	}
@@ -181,9 +185,31 @@ func (m *model) keymap() []keyGroup {
 // leaver is a screen that is notified when another page replaces it.
 type leaver interface{ leave() }
 
+// hides reports whether a page has no tab: an operator's page for another user, and the form of Send
+// if nothing can be sent. The other pages keep their numbers.
+func (m *model) hides(i int) bool {
+	switch m.pages[i].screen.(type) {
+	case *queuesScreen, healthScreen:
+		return m.me.Role != client.UserRoleOperator
+	case *sendScreen:
+		return m.readonly != ""
+	}
+	return false
+}
+
+// turnBy shows the next page with a tab in a direction, 1 or -1.
+func (m *model) turnBy(direction int) tea.Cmd {
+	to := m.shown
+	for {
+		to = (to + direction + len(m.pages)) % len(m.pages)
+		if !m.hides(to) {
+			return m.turn(to)
+		}
+	}
+}
+
 // turn shows another page.
 func (m *model) turn(to int) tea.Cmd {
-	to = (to + len(m.pages)) % len(m.pages)
 	if l, wants := m.pages[m.shown].screen.(leaver); wants && to != m.shown {
 		l.leave()
 	}
@@ -194,7 +220,11 @@ func (m *model) turn(to int) tea.Cmd {
 
 func (m *model) show(title string) tea.Cmd {
 	for i, p := range m.pages {
-		if p.title == title {
+		switch {
+		case p.title != title:
+		case m.hides(i):
+			m.showError(m.errReadonly())
+		default:
 			return m.turn(i)
 		}
 	}
@@ -272,6 +302,12 @@ func (m *model) bodyLines() int { return m.height - m.headLines() - 1 }
 // tabSpan is the position of a tab.
 type tabSpan struct{ row, from, to int }
 
+// pageTab is the tab of a page.
+type pageTab struct {
+	page int
+	tabSpan
+}
+
 // header draws name, user, server and connection state, and the tabs.
 func (m *model) header(badge string) string {
 	name, badgeWidth := m.Title.Render(" Kizo "), draw.Width(badge)
@@ -316,7 +352,9 @@ func (m *model) tabLine(row, column, free int) string {
 	}
 	all := 0
 	for i := range m.pages {
-		all += len(label(i, false))
+		if !m.hides(i) {
+			all += len(label(i, false))
+		}
 	}
 	var line strings.Builder
 	if row > 0 {
@@ -324,8 +362,11 @@ func (m *model) tabLine(row, column, free int) string {
 	}
 	m.tabs = m.tabs[:0]
 	for i := range m.pages {
+		if m.hides(i) {
+			continue
+		}
 		text := label(i, all > free)
-		m.tabs = append(m.tabs, tabSpan{row, column, column + len(text)})
+		m.tabs = append(m.tabs, pageTab{i, tabSpan{row, column, column + len(text)}})
 		column += len(text)
 		if i == m.shown && m.login == nil {
 			line.WriteString(m.Selected.Render("[" + text[1:len(text)-1] + "]"))

@@ -30,12 +30,20 @@ func (p pen) healthView(o *operations, now time.Time, width, height int) string 
 	if width >= 100 {
 		left = max(54, min(60, width*2/5))
 	}
+	asOf := old
+	if asOf == "" && !o.receivedAt.IsZero() {
+		asOf = age(now.Sub(o.receivedAt)) + " ago"
+	}
 	var panels, plain []string
 	for _, section := range sections {
 		inner, _ := draw.Inner(left, 2)
 		panel := draw.Panel(section.pairs, inner, p.Dim.Render)
-		panels = append(panels, p.box(section.title, old, panel, left, len(section.pairs)+2))
-		plain = append(plain, p.Title.Render(draw.Fit(section.title, inner)), panel)
+		panels = append(panels, p.box(section.title, asOf, panel, left, len(section.pairs)+2))
+		title := section.title
+		if asOf != "" {
+			title += " (" + asOf + ")"
+		}
+		plain = append(plain, p.Title.Render(draw.Fit(title, inner)), panel)
 	}
 	if strings.Count(draw.Stack(panels...), "\n") >= height { // frames take two lines each
 		panels = plain

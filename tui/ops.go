@@ -16,6 +16,7 @@ type operations struct {
 	denied bool                // the user is not an operator
 	old    string              // the age of latest if it may be out of date, otherwise empty
 
+	receivedAt       time.Time // when latest arrived, by the clock of this machine
 	seconds, minutes figures
 	day              bool      // the charts show 24 hours
 	minutesAt        time.Time // when minutes was last requested

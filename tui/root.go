@@ -30,7 +30,7 @@ type model struct {
 	shown    int
 	login    *loginScreen // replaces all pages while there is no session; nil otherwise
 	mouse    bool         // the dashboard receives the mouse; if false, the terminal selects text with it
-	tabs     []tabSpan    // where the tabs were last drawn
+	tabs     []pageTab    // where the tabs were last drawn
 	clock    func() time.Time
 	retryNow func() // makes the feed reconnect now
 
@@ -163,6 +163,9 @@ func (m *model) setUser(me client.User) tea.Cmd {
 	}
 	m.me, m.login = me, nil
 	m.ops.denied = me.Role != client.UserRoleOperator
+	if m.hides(m.shown) { // it was an operator's
+		return tea.Batch(forgotten, m.turn(0))
+	}
 	return forgotten
 }
 
@@ -216,6 +219,7 @@ func (m *model) handleEvents(msg eventsMsg) tea.Cmd {
 		switch {
 		case e.Ops != nil:
 			m.ops.take(*e.Ops)
+			m.ops.receivedAt = m.now
 		case e.Transfer != nil:
 			m.remember(*e.Transfer)
 			moved = true

@@ -135,7 +135,7 @@ func TestWalletIsLoadedOnce(t *testing.T) {
 	if s := m.pages[0].screen.(*walletScreen); s.data.currency != "EUR" || len(s.data.moves) != 3 {
 		t.Errorf("%+v", s.data)
 	}
-	m.Update(keyMsg("5")) // another page is shown
+	m.Update(keyMsg("3")) // another page is shown
 	summary.At, now = noon.Add(time.Minute), noon.Add(time.Minute)
 	step(summaryMsg{summary: summary}, "")
 	server.fail = errors.New("away")
