@@ -48,7 +48,7 @@ func (p pen) chart(o *operations, c chart, width, height int) string {
 	box := draw.Box{Title: title, Note: c.note, Body: plot.Draw(), Width: width, Height: height, Detail: p.detail, Border: p.Border.Render, Label: p.Title.Render}
 	if c.line != "" {
 		areaNote, lineNote, _ := strings.Cut(c.note, " · ")
-		box.Legend = area(p.sample()) + p.Border.Render(areaNote+" ") + line(p.glyph("─", "-")) + p.Border.Render(lineNote)
+		box.Legend = area(p.sample()) + p.Border.Render(" "+areaNote+"  ") + line(p.glyph("─", "-")) + p.Border.Render(" "+lineNote)
 	}
 	return box.Draw()
 }

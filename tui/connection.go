@@ -54,8 +54,8 @@ func (m *shared) badge() (badge string, fresh bool) {
 	return m.WarnBadge.Render(" " + m.glyph("◌", "~") + " CONNECTING "), true
 }
 
-// connectionHelp says why the data is not current and when the dashboard reconnects, for the footer;
-// empty while the data is current.
+// connectionHelp says why the data is not current and when the dashboard reconnects, for the
+// footer; empty while the data is current.
 func (m *shared) connectionHelp() string {
 	c := &m.connection
 	if _, fresh := m.badge(); fresh {

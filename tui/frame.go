@@ -185,8 +185,8 @@ func (m *model) keymap() []keyGroup {
 // leaver is a screen that is notified when another page replaces it.
 type leaver interface{ leave() }
 
-// hides reports whether a page has no tab: an operator's page for another user, and the form of Send
-// if nothing can be sent. The other pages keep their numbers.
+// hides reports whether a page has no tab: an operator's page for another user, and the form of
+// Send if nothing can be sent. The other pages keep their numbers.
 func (m *model) hides(i int) bool {
 	switch m.pages[i].screen.(type) {
 	case *queuesScreen, healthScreen:

@@ -218,7 +218,13 @@ func (m *shared) noted(table, note string, width int) string {
 	if free < width/2 {
 		return table
 	}
-	return ansi.Truncate(titles, free, "") + " " + note + " \n" + rows
+	kept := ansi.Truncate(titles, free, "")
+	if next := ansi.TruncateLeft(titles, free, ""); !strings.HasPrefix(ansi.Strip(next), " ") { // no part of a title
+		words := strings.TrimRight(ansi.Strip(kept), " ")
+		whole := draw.Width(strings.TrimRightFunc(words, func(r rune) bool { return r != ' ' }))
+		kept = ansi.Truncate(titles, whole, "") + strings.Repeat(" ", free-whole)
+	}
+	return kept + " " + note + " \n" + rows
 }
 
 // empty explains an empty list.

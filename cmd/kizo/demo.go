@@ -267,7 +267,7 @@ func (t *town) logIn(ctx context.Context) (*app, error) {
 }
 
 // trafficPause is the time between two small payments.
-const trafficPause = 700 * time.Millisecond
+const trafficPause = 4 * time.Second
 
 // live makes small payments until ctx ends. A refused one, or one without an answer, is left out.
 func (t *town) live(ctx context.Context, seed uint64) {

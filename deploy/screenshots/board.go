@@ -25,10 +25,10 @@ type board struct {
 	ended   chan struct{}
 }
 
-func (w *world) dashboard(s size) (*board, error) {
-	b := &board{command: exec.Command(filepath.Join(w.programs, "kizo"), "dashboard", "--theme", "dark"), //nolint:noctx // ended by close
+func (w *world) dashboard(s size, theme string) (*board, error) {
+	b := &board{command: exec.Command(filepath.Join(w.programs, "kizo"), "dashboard", "--context", "demo", "--theme", theme), //nolint:noctx // ended by close
 		screen: emulator.New(int(s.width), int(s.height)), drawn: make(chan struct{}, 1), ended: make(chan struct{})}
-	b.command.Env = w.environment("ada")
+	b.command.Env = w.environment()
 	var err error
 	if b.file, err = pty.StartWithSize(b.command, &pty.Winsize{Rows: s.height, Cols: s.width}); err != nil {
 		return nil, err

@@ -1,11 +1,14 @@
 // Command screenshots makes the pictures of the dashboard in docs: it starts a real kizod with its
-// own data, lets demo users move money, runs the real kizo on a terminal of its own, presses keys,
-// and writes the contents of the screen as text and as SVG.
+// own data, fills it with kizo demo, runs the real kizo on a terminal of its own, presses keys, and
+// writes what the screen shows.
 //
 //	make screenshots
 //
+//	docs/screens/NAME-WIDTHxHEIGHT-THEME.png   each screen in each size and theme
+//	docs/demo.svg                              a walk through the screens, animated
+//
 // A picture is taken when the screen shows its subject, not after a pause. The numbers in it are
-// those of the run.
+// those of the run. rsvg-convert (librsvg) draws the pictures.
 package main
 
 import (
@@ -18,34 +21,43 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/JDevAman/kizo/tui/emulator"
 )
 
-// shot is a picture: its tab, the keys that are pressed first, and the texts that must be on the
-// screen. Curves is the minimum number of characters of curves, and so the minimum length of the
-// recorded history.
+// shot is a picture: its tab, the keys that are pressed on it, the texts that must then be on the
+// screen, and the keys that close what was opened.
 type shot struct {
 	name, tab, keys string
 	shows           []string
-	curves          int  // on a wide screen
+	close           string
+	curves          int  // the least number of characters of curves, on a wide screen
 	detail          bool // shows the detail of a row
 }
 
-// shots are the pictures in docs, in the order in which they are taken. A picture with something
-// open above a tab comes last.
+const (
+	enter  = "\r"
+	escape = "\x1b"
+)
+
+// shots are the pictures, in the order in which they are taken.
 func shots() []shot {
 	return []shot{
-		{name: "dashboard-queues", tab: "Queues", shows: []string{"● LIVE", "▶ running", "Settlement"}, curves: 60},
-		{name: "dashboard-health", tab: "Health", shows: []string{"✓ answers", "mmands per commit"}, curves: 120},
-		{name: "dashboard-wallet", tab: "Wallet", shows: []string{"● LIVE", "@bob", "posted"}},
-		{name: "dashboard-transfers", tab: "Transfers", keys: "jjjj", detail: true, shows: []string{"● LIVE", "accepted as a"}},
-		{name: "dashboard-palette", tab: "Queues", keys: ":task", shows: []string{"kizo ops tasks retry"}},
+		{name: "queues", tab: "Queues", keys: "hg", shows: []string{"● LIVE", "▶ running", "[review 1]"}, curves: 30},
+		{name: "health", tab: "Health", shows: []string{"✓ answers", "mmands per commit"}, curves: 60},
+		{name: "wallet", tab: "Wallet", keys: "g", shows: []string{"● LIVE", "posted"}},
+		{name: "transfers", tab: "Transfers", keys: "jjjj", detail: true, shows: []string{"● LIVE", "accepted as a"}, close: escape},
+		{name: "send", tab: "Send", keys: enter + "@linden_inn" + enter + "48.50", shows: []string{"48.50", "after"}, close: escape},
+		{name: "withdraw", tab: "Wallet", keys: "W" + "120" + enter, shows: []string{"$ kizo withdraw"}, close: escape},
+		{name: "palette", tab: "Transfers", keys: ":cap", shows: []string{"Command palette"}, close: escape},
+		{name: "help", tab: "Queues", keys: "?", shows: []string{"Keys"}, close: escape},
 	}
 }
 
 func main() {
 	programs := flag.String("bin", "bin", "where kizo and kizod are")
 	into := flag.String("out", "docs", "where the pictures go")
-	terminals := flag.String("sizes", "120x34", "columns and rows of the terminals; more than one size is a part of the names of the files")
+	terminals := flag.String("sizes", "80x24,120x40,200x50", "columns and rows of the terminals")
 	flag.Parse()
 	sizes, err := sizesOf(*terminals)
 	if err != nil {
@@ -61,7 +73,7 @@ func main() {
 	}
 }
 
-const wait = 90 * time.Second // for a screen to show something
+const wait = 2 * time.Minute // for a screen to show something
 
 // size is the number of columns and rows of the terminal.
 type size struct{ width, height uint16 }
@@ -84,69 +96,110 @@ func run(ctx context.Context, programs, into string, sizes []size) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
-	if err := w.signUpUsers(ctx); err != nil {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	town, err := w.fill(ctx)
+	if err != nil {
 		return err
 	}
-	ctx, stop := context.WithCancelCause(ctx)
-	moved := make(chan error, 1)
-	go func() {
-		err := w.traffic(ctx)
-		stop(err) // without traffic the screen never shows its subject
-		moved <- err
-	}()
-	defer func() {
-		stop(nil)
-		if failed := <-moved; failed != nil && !errors.Is(failed, context.Canceled) {
-			err = errors.Join(failed, err)
-		}
-	}()
-
+	defer func() { stop(); <-town }()                                          //nolint:errcheck // it is stopped
+	if err := os.MkdirAll(filepath.Join(into, "screens"), 0o755); err != nil { //nolint:gosec // documentation
+		return err
+	}
 	for _, terminal := range sizes {
-		suffix := ""
-		if len(sizes) > 1 {
-			suffix = fmt.Sprintf("-%dx%d", terminal.width, terminal.height)
-		}
-		if err := w.shoot(ctx, terminal, into, suffix); err != nil {
-			return err
+		for _, theme := range []string{"dark", "light"} {
+			if err := w.shoot(ctx, terminal, theme, filepath.Join(into, "screens")); err != nil {
+				return err
+			}
 		}
 	}
-	return nil
+	return w.film(ctx, filepath.Join(into, "demo.svg"))
+}
+
+func colorsOf(theme string) emulator.Colors {
+	if theme == "light" {
+		return emulator.Light
+	}
+	return emulator.Dark
 }
 
 // shoot takes the pictures of a dashboard on a terminal of a size.
-func (w *world) shoot(ctx context.Context, terminal size, into, suffix string) error {
-	board, err := w.dashboard(terminal)
+func (w *world) shoot(ctx context.Context, terminal size, theme, into string) error {
+	board, err := w.dashboard(terminal, theme)
 	if err != nil {
 		return err
 	}
 	defer board.close()
 	for _, s := range shots() {
-		if err := board.turn(ctx, s.tab); err != nil {
+		if err := board.show(ctx, s, terminal); err != nil {
 			return err
 		}
-		keys := s.keys
-		if s.detail && terminal.width < 120 {
-			keys += "\r" // opens what a wide screen shows beside the list
-		}
-		if err := board.press(keys); err != nil {
+		path := filepath.Join(into, fmt.Sprintf("%s-%dx%d-%s.png", s.name, terminal.width, terminal.height, theme))
+		if err := writePNG(ctx, path, board.screen.SVG(colorsOf(theme))); err != nil {
 			return err
 		}
-		curves := 0
-		if terminal.width >= 100 { // a narrow screen has few charts
-			curves = s.curves
-		}
-		if err := board.until(ctx, curves, s.shows...); err != nil {
+		fmt.Println(path)
+		if err := board.press(s.close); err != nil {
 			return err
 		}
-		for format, content := range map[string]string{".txt": board.screen.Text() + "\n", ".svg": board.screen.SVG()} {
-			if err := os.WriteFile(filepath.Join(into, s.name+suffix+format), []byte(content), 0o644); err != nil { //nolint:gosec // documentation
-				return err
-			}
-		}
-		fmt.Println(filepath.Join(into, s.name+suffix+".svg"))
 	}
-	if unknown := board.screen.Unknown(); len(unknown) > 0 {
+	return board.understood()
+}
+
+// show opens the subject of a picture.
+func (b *board) show(ctx context.Context, s shot, terminal size) error {
+	if err := b.turn(ctx, s.tab); err != nil {
+		return err
+	}
+	keys, curves := s.keys, s.curves
+	if terminal.width < 120 {
+		curves = 0 // a narrow screen has few charts
+		if s.detail {
+			keys += enter // opens what a wide screen shows beside the list
+		}
+	}
+	for _, key := range keys { // each is read by itself, as a person types them
+		if err := b.press(string(key)); err != nil {
+			return err
+		}
+	}
+	return b.until(ctx, curves, s.shows...)
+}
+
+func (b *board) understood() error {
+	if unknown := b.screen.Unknown(); len(unknown) > 0 {
 		return fmt.Errorf("kizo wrote %q, which the emulator does not know: the pictures may be wrong", strings.Join(unknown, " "))
 	}
 	return nil
+}
+
+// film takes an animated picture of a walk through the screens.
+func (w *world) film(ctx context.Context, path string) error {
+	terminal := size{110, 32}
+	board, err := w.dashboard(terminal, "dark")
+	if err != nil {
+		return err
+	}
+	defer board.close()
+	var movie emulator.Movie
+	for _, name := range []string{"wallet", "transfers", "send", "withdraw", "queues", "health", "palette"} {
+		for _, s := range shots() {
+			if s.name != name {
+				continue
+			}
+			s.curves = 0
+			if err := board.show(ctx, s, terminal); err != nil {
+				return err
+			}
+			movie.Add(board.screen, emulator.Dark, 4*time.Second)
+			if err := board.press(s.close); err != nil {
+				return err
+			}
+		}
+	}
+	if err := os.WriteFile(path, []byte(movie.SVG()), 0o644); err != nil { //nolint:gosec // documentation
+		return err
+	}
+	fmt.Println(path)
+	return board.understood()
 }

@@ -8,11 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
-// world is a kizod with its own data and its users.
+// world is a kizod with its own data.
 type world struct {
 	dir, programs, url string
 	daemon             *exec.Cmd
@@ -33,9 +32,8 @@ func newWorld(ctx context.Context, programs string) (*world, error) {
 	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // PostgreSQL may run as another user, who must pass through
 		return nil, err
 	}
-	// With a bank that is slow now and then, the screens show more.
 	w.daemon = exec.Command(filepath.Join(programs, "kizod"), "dev", "--data", filepath.Join(dir, "data"), //nolint:noctx // ended in order by close
-		"--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--bank-preset", "classic", "--ready-file", filepath.Join(dir, "ready"))
+		"--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--ready-file", filepath.Join(dir, "ready"))
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		return nil, err
@@ -94,100 +92,33 @@ func (w *world) close() error {
 	return os.RemoveAll(w.dir)
 }
 
-// environment returns the environment of one user of this machine.
-func (w *world) environment(who string) []string {
-	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + w.dir, "TZ=UTC", "LANG=C.UTF-8", "TERM=xterm-256color", "COLORTERM=truecolor", "KIZO_SERVER=" + w.url, "KIZO_CURRENCY=USD",
-		"XDG_CONFIG_HOME=" + filepath.Join(w.dir, who, "config"), "XDG_STATE_HOME=" + filepath.Join(w.dir, who, "state")}
+// environment returns the environment of the user of kizo.
+func (w *world) environment() []string {
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + w.dir, "TZ=UTC", "LANG=C.UTF-8", "TERM=xterm-256color", "COLORTERM=truecolor", "KIZO_SERVER=" + w.url,
+		"XDG_CONFIG_HOME=" + filepath.Join(w.dir, "config"), "XDG_STATE_HOME=" + filepath.Join(w.dir, "state")}
 }
 
-// as runs kizo for a user.
-func (w *world) as(ctx context.Context, who, stdin string, args ...string) error {
-	command := exec.CommandContext(ctx, filepath.Join(w.programs, "kizo"), args...)
-	command.Env, command.Stdin = w.environment(who), strings.NewReader(stdin)
-	out, err := command.CombinedOutput()
-	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("%s: kizo %s: %w\n%s", who, strings.Join(args, " "), err, out)
+// fill lets kizo demo make the town, and returns when it is ready. Its users then go on with small
+// payments until ctx ends. The user of its context becomes an operator, who sees the queues.
+func (w *world) fill(ctx context.Context) (ended <-chan error, err error) {
+	command := exec.CommandContext(ctx, filepath.Join(w.programs, "kizo"), "demo", "--live", "30m", "--json")
+	command.Env, command.Stderr = w.environment(), os.Stderr
+	out, err := command.StdoutPipe()
+	if err != nil {
+		return nil, err
 	}
-	return ctx.Err()
-}
-
-// signUpUsers signs the demo users up; ada may see the queues.
-func (w *world) signUpUsers(ctx context.Context) error {
-	for who, name := range map[string]string{"ada": "Ada Lovelace", "bob": "Bob Moore", "eve": "Eve Adams"} {
-		if err := w.as(ctx, who, "a long enough password\n", "signup", "--email", who+"@example.com", "--handle", who, "--name", name, "--password-stdin"); err != nil {
-			return err
-		}
-		if err := w.opening(ctx, who); err != nil {
-			return err
-		}
+	if err := command.Start(); err != nil {
+		return nil, err
 	}
-	if err := w.as(ctx, "ada", "", "wallet", "open", "EUR"); err != nil {
-		return err
+	var town struct{ User string }
+	if err := json.NewDecoder(out).Decode(&town); err != nil {
+		return nil, errors.Join(err, command.Wait())
 	}
-	grant := exec.CommandContext(ctx, filepath.Join(w.programs, "kizod"), "user", "grant", "ada", "operator", "--data", filepath.Join(w.dir, "data"))
+	done := make(chan error, 1)
+	go func() { done <- command.Wait() }()
+	grant := exec.CommandContext(ctx, filepath.Join(w.programs, "kizod"), "user", "grant", town.User, "operator", "--data", filepath.Join(w.dir, "data"))
 	if out, err := grant.CombinedOutput(); err != nil {
-		return fmt.Errorf("kizod user grant: %w\n%s", err, out)
+		return nil, fmt.Errorf("kizod user grant: %w\n%s", err, out)
 	}
-	return nil
-}
-
-// opening deposits the first money. The bank rejects one deposit in twenty; a further deposit is a
-// new one.
-func (w *world) opening(ctx context.Context, who string) (err error) {
-	for range 10 {
-		if err = w.as(ctx, who, "", "deposit", "250.00", "--wait=30s", "-m", "opening"); !ended(err, 3) {
-			return err
-		}
-	}
-	return err
-}
-
-// movements is the maximum number of transfers, pace the minimum time between two.
-const (
-	movements = 2000
-	pace      = 120 * time.Millisecond
-)
-
-// traffic moves money between the demo users and the bank until it is asked to stop.
-func (w *world) traffic(ctx context.Context) error {
-	turns := []struct {
-		who  string
-		args []string
-	}{
-		{"bob", []string{"transfer", "@ada", "12.50", "-m", "lunch"}},
-		{"ada", []string{"transfer", "@eve", "8.00", "-m", "tickets"}},
-		{"eve", []string{"deposit", "20.00", "--wait=0s"}},
-		{"ada", []string{"withdraw", "3.00", "--wait=0s"}},
-		{"bob", []string{"deposit", "15.00", "--wait=0s"}},
-		{"eve", []string{"transfer", "@ada", "4.20", "-m", "coffee ☕ and cake"}},
-	}
-	next := time.NewTicker(pace)
-	defer next.Stop()
-	for i := range movements {
-		select {
-		case <-next.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		turn := turns[i%len(turns)]
-		// A pending transfer has its own exit code, and a user without money is refused: neither
-		// is an error here.
-		if err := w.as(ctx, turn.who, "", turn.args...); err != nil && !ended(err, 3, 8) {
-			return err
-		}
-	}
-	return nil
-}
-
-func ended(err error, codes ...int) bool {
-	exit, ok := errors.AsType[*exec.ExitError](err)
-	if !ok {
-		return false
-	}
-	for _, code := range codes {
-		if exit.ExitCode() == code {
-			return true
-		}
-	}
-	return false
+	return done, nil
 }

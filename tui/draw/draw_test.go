@@ -235,3 +235,20 @@ func TestWidthsAreExact(t *testing.T) {
 		exact(t, "Table", table.Draw(), width, height)
 	})
 }
+
+// TestNumbersAreNotWrapped at the spaces between their thousands.
+func TestNumbersAreNotWrapped(t *testing.T) {
+	for text, want := range map[string]string{
+		"then 1 456.44 EUR":     "then|1 456.44|EUR",
+		"pay 12 3456":           "pay 12|3456",
+		"room 7 123 rooms":      "room|7 123|rooms",
+		"the 5 second 2 minute": "the 5|second 2|minute",
+	} {
+		if got := strings.Join(Wrap(text, 9), "|"); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+	if got := strings.Join(Wrap("a 12 345 678 b", 10), "|"); got != "a|12 345 678|b" {
+		t.Errorf("%q", got)
+	}
+}

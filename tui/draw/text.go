@@ -120,6 +120,21 @@ func Block(lines []string, width, height int) string {
 	return strings.Join(out, "\n")
 }
 
+// wordsOf splits a text at its spaces, except those between the digits of a number: "1 456.44" is
+// one word.
+func wordsOf(s string) (words []string) {
+	const digits = "0123456789"
+	for word := range strings.FieldsSeq(s) {
+		if n := len(words); n > 0 && len(word) >= 3 && strings.Trim(word[:3], digits) == "" &&
+			(len(word) == 3 || !strings.ContainsAny(word[3:4], digits)) && strings.ContainsAny(words[n-1][len(words[n-1])-1:], digits) {
+			words[n-1] += " " + word
+			continue
+		}
+		words = append(words, word)
+	}
+	return words
+}
+
 // Wrap breaks text at spaces into lines of at most width columns. It splits a word that is longer.
 func Wrap(s string, width int) []string {
 	if width < 2 {
@@ -127,7 +142,7 @@ func Wrap(s string, width int) []string {
 	}
 	var lines []string
 	line := ""
-	for word := range strings.FieldsSeq(Text(s)) {
+	for _, word := range wordsOf(Text(s)) {
 		if line != "" && ansi.StringWidth(line)+1+ansi.StringWidth(word) <= width {
 			line += " " + word
 			continue

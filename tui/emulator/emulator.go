@@ -3,8 +3,8 @@
 //
 //	screen := emulator.New(80, 24)
 //	io.Copy(screen, pty)
-//	screen.Text()   // what a person would read
-//	screen.SVG()    // and see
+//	screen.Text()               // what a person would read
+//	screen.SVG(emulator.Dark)   // and see
 //
 // Tests use it to read the screen of the real program, and deploy/screenshots to draw the pictures
 // in the documentation. It interprets the sequences that Bubble Tea's renderer writes. It counts

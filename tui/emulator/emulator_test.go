@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -41,7 +42,7 @@ func TestText(t *testing.T) {
 // TestAnyPieces: the screen does not depend on how the output is split into writes.
 func TestAnyPieces(t *testing.T) {
 	const text = "\x1b[?25l\x1b[31;1mbé山🍕\x1b[0m\x1b]0;t\x07\x1b[48;2;1;2;3mx\x1b[K\r\ny\x1b[1A\x1b[3Cz"
-	want := shown(12, 3, text).SVG()
+	want := shown(12, 3, text).SVG(Dark)
 	rapid.Check(t, func(t *rapid.T) {
 		s := New(12, 3)
 		for rest := []byte(text); len(rest) > 0; {
@@ -49,14 +50,14 @@ func TestAnyPieces(t *testing.T) {
 			_, _ = s.Write(rest[:n])
 			rest = rest[n:]
 		}
-		if got := s.SVG(); got != want {
+		if got := s.SVG(Dark); got != want {
 			t.Fatalf("%s\nwant\n%s", got, want)
 		}
 	})
 }
 
 func TestSVG(t *testing.T) {
-	picture := shown(20, 2, "\x1b[38;5;114m✓ posted\x1b[0m \x1b[7m<b>&\x1b[0m").SVG()
+	picture := shown(20, 2, "\x1b[38;5;114m✓ posted\x1b[0m \x1b[7m<b>&\x1b[0m").SVG(Dark)
 	for _, want := range []string{`fill="#87d787">✓ posted</text>`, `fill="#101418">&lt;b&gt;&amp;</text>`} {
 		if !strings.Contains(picture, want) {
 			t.Errorf("%s is missing in\n%s", want, picture)
@@ -69,5 +70,23 @@ func TestSVG(t *testing.T) {
 		} else if err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestMovie has a row once for as long as it stays the same.
+func TestMovie(t *testing.T) {
+	var m Movie
+	m.Add(shown(12, 2, "head\r\none"), Dark, time.Second)
+	m.Add(shown(12, 2, "head\r\ntwo"), Dark, time.Second)
+	m.Add(shown(12, 2, "head\r\none"), Dark, 2*time.Second)
+	picture := m.SVG()
+	for text, n := range map[string]int{">head<": 1, ">two<": 1, ">one<": 2, "@keyframes f0-3 { 0.000% { visibility: visible } }": 1,
+		"@keyframes f1-2 { 0% { visibility: hidden } 25.000% { visibility: visible } 50.000% { visibility: hidden } }": 1, `class="f0-1 first"`: 1} {
+		if got := strings.Count(picture, text); got != n {
+			t.Errorf("%d times %s in\n%s", got, text, picture)
+		}
+	}
+	if err := xml.Unmarshal([]byte(picture), new(struct{})); err != nil {
+		t.Error(err)
 	}
 }

@@ -79,45 +79,61 @@ const (
 	cellWidth  = 8.4
 	cellHeight = 18
 	margin     = 14
-	paper      = "#101418"
-	ink        = "#d5d9e0"
+)
+
+// Colors are the terminal's own colors.
+type Colors struct{ Paper, Ink string }
+
+// Dark and Light are usual colors of terminals.
+var (
+	Dark  = Colors{"#101418", "#d5d9e0"}
+	Light = Colors{"#fdfdfd", "#1d2129"}
 )
 
 // SVG returns the screen as a picture that needs no particular font. Each text has a fixed column
 // and length, and frames and curves are drawn, so that columns are aligned in every font.
-func (s *Screen) SVG() string {
+func (s *Screen) SVG(colors Colors) string {
+	return s.open(colors) + strings.Join(s.Rows(colors), "") + "</svg>\n"
+}
+
+// open returns the beginning of a picture: its size and background.
+func (s *Screen) open(colors Colors) string {
+	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.1f %d" font-family="'DejaVu Sans Mono',ui-monospace,Menlo,Consolas,monospace" font-size="14">`+"\n"+
+		`<rect width="100%%" height="100%%" rx="8" fill="%s"/>`+"\n", float64(s.width)*cellWidth+2*margin, s.height*cellHeight+2*margin, colors.Paper)
+}
+
+// Rows returns the elements of each row of the picture.
+func (s *Screen) Rows(colors Colors) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out strings.Builder
-	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.1f %d" font-family="ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace" font-size="14">`+"\n",
-		float64(s.width)*cellWidth+2*margin, s.height*cellHeight+2*margin)
-	fmt.Fprintf(&out, `<rect width="100%%" height="100%%" rx="8" fill="%s"/>`+"\n", paper)
+	rows := make([]string, len(s.cells))
 	for row, cells := range s.cells {
+		var out strings.Builder
 		for from := 0; from < len(cells); {
 			to := from + 1
 			for to < len(cells) && cells[to].style == cells[from].style {
 				to++
 			}
-			picture(&out, row, from, to, cells[from:to])
+			picture(&out, colors, row, from, to, cells[from:to])
 			from = to
 		}
+		rows[row] = out.String()
 	}
-	out.WriteString("</svg>\n")
-	return out.String()
+	return rows
 }
 
 // picture draws a run of cells of one style.
-func picture(out *strings.Builder, row, from, to int, cells []cell) {
+func picture(out *strings.Builder, colors Colors, row, from, to int, cells []cell) {
 	look := cells[0].style
 	text, under := look.text, look.under
 	if look.swapped {
-		text, under = orElse(under, paper), orElse(text, ink)
+		text, under = orElse(under, colors.Paper), orElse(text, colors.Ink)
 	}
 	x, y, wide := margin+float64(from)*cellWidth, margin+row*cellHeight, float64(to-from)*cellWidth
 	if under != "" {
 		fmt.Fprintf(out, `<rect x="%.1f" y="%d" width="%.1f" height="%d" fill="%s"/>`+"\n", x, y, wide, cellHeight, under)
 	}
-	words := words{out: out, y: y + cellHeight - 5, fill: orElse(text, ink), look: look}
+	words := words{out: out, y: y + cellHeight - 5, fill: orElse(text, colors.Ink), look: look}
 	var dots, lines strings.Builder
 	for i, c := range cells {
 		left := margin + float64(from+i)*cellWidth
@@ -125,7 +141,7 @@ func picture(out *strings.Builder, row, from, to int, cells []cell) {
 		switch {
 		case r >= 0x2800 && r <= 0x28FF:
 			braille(&dots, r-0x2800, left, y)
-		case strings.ContainsRune("─│╭╮╰╯", r) && c.text != "":
+		case strings.ContainsRune("─│╭╮╰╯┤└", r) && c.text != "":
 			frame(&lines, r, left, y)
 		default:
 			words.add(c.text, left)
@@ -135,10 +151,10 @@ func picture(out *strings.Builder, row, from, to int, cells []cell) {
 	}
 	words.end()
 	if dots.Len() > 0 {
-		fmt.Fprintf(out, `<path d="%s" fill="%s"/>`+"\n", dots.String(), orElse(text, ink))
+		fmt.Fprintf(out, `<path d="%s" fill="%s"/>`+"\n", dots.String(), orElse(text, colors.Ink))
 	}
 	if lines.Len() > 0 {
-		fmt.Fprintf(out, `<path d="%s" fill="none" stroke="%s"/>`+"\n", lines.String(), orElse(text, ink))
+		fmt.Fprintf(out, `<path d="%s" fill="none" stroke="%s"/>`+"\n", lines.String(), orElse(text, colors.Ink))
 	}
 }
 
@@ -162,6 +178,10 @@ func frame(path *strings.Builder, r rune, x float64, y int) {
 		fmt.Fprintf(path, "M%.1f %.1fh%.1f", x, top+h/2, w)
 	case '│':
 		fmt.Fprintf(path, "M%.1f %.1fv%.1f", x+w/2, top, h)
+	case '┤':
+		fmt.Fprintf(path, "M%.1f %.1fv%.1fM%.1f %.1fh%.1f", x+w/2, top, h, x, top+h/2, w/2)
+	case '└':
+		fmt.Fprintf(path, "M%.1f %.1fv%.1fh%.1f", x+w/2, top, h/2, w/2)
 	case '╭':
 		fmt.Fprintf(path, "M%.1f %.1fq0 %.1f %.1f %.1f", x+w/2, top+h, -h/2, w/2, -h/2)
 	case '╮':
