@@ -62,7 +62,7 @@ const (
 	RoleAPI     Role = "api"     // serves every route except sign-up and log-in
 	RoleAuth    Role = "auth"    // serves /v1/auth, which hashes passwords
 	RoleWorker  Role = "worker"  // settles payments that tasks name, and sends mail
-	RoleJanitor Role = "janitor" // finds overdue payments, expired authorizations and expired sessions
+	RoleJanitor Role = "janitor" // finds overdue payments, expired authorizations and expired sessions, and makes notices about payments
 )
 
 // AllRoles returns every role, for a deployment with a single process.
@@ -307,6 +307,8 @@ func (s *Server) assemble() error {
 		janitor := settle.NewJanitor(s.settler)
 		s.run("janitor", func() error { return janitor.Run(working) })
 		s.run("pruning", func() error { return s.prune(working) })
+		watcher := notices.NewWatcher(s.pool, s.ledger, s.log)
+		s.run("notices about payments", func() error { return watcher.Run(working) })
 		if s.config.AuditInterval > 0 {
 			s.run("audits", func() error { return s.runAudits(working) })
 		}

@@ -354,3 +354,22 @@ func (l *Ledger) eventsAfter(ctx context.Context, p Position, limit int) ([]even
 	}
 	return heads, nil
 }
+
+// EventsAfter returns the events of all users after a position, oldest first, at most limit, and
+// the position of the last one, or after if there is none.
+func (l *Ledger) EventsAfter(ctx context.Context, after Position, limit int) (events []*Event, next Position, err error) {
+	heads, err := l.eventsAfter(ctx, after, limit)
+	if err != nil || len(heads) == 0 {
+		return nil, after, err
+	}
+	accounts := make([]AccountID, 0, 2*len(heads))
+	for i := range heads {
+		accounts = append(accounts, heads[i].debit, heads[i].credit)
+	}
+	owners, err := l.Owners(ctx, accounts)
+	if err != nil {
+		return nil, after, err
+	}
+	events, err = l.loadEvents(ctx, heads, owners)
+	return events, heads[len(heads)-1].position, err
+}

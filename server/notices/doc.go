@@ -1,6 +1,10 @@
 // Package notices tells users what happened to their accounts: an inbox for each user.
 //
-//	change of access ─► security_events ─ trigger, same transaction ─► notices ─► Inbox ─► API
+//	change of access ─► security_events ─ trigger, same transaction ──┐
+//	                                                                  ▼
+//	payment ─► ledger ─ events ─► Watcher ─ one transaction ──────► notices ─► Inbox ─► API
+//	                                │       with the cursor
+//	                                └─ known_payees, step_up_thresholds
 //
 // # Overview
 //
@@ -10,9 +14,13 @@
 // such notice and [WithoutNotice] the reasons why the other events make none; a test compares both
 // with the database.
 //
+// [Watcher] makes the notices about payments. It reads the events of the ledger after the fact, so
+// that a payment neither waits for it nor costs a statement more.
+//
 // # Bounds
 //
-// A user has at most 250 notices about the account; older ones are deleted, and all after 180 days.
+// A user has at most 250 notices about the account and 250 about payments; older ones are deleted,
+// and all after 180 days. In 24 hours, a user gets at most 20 notices of one kind about payments.
 // The security events of the user are kept independently of that.
 //
 // The package runs SQL. It knows nothing of HTTP or queues.

@@ -2,6 +2,7 @@ package notices_test
 
 import (
 	"crypto/ed25519"
+	"os"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -14,6 +15,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) != "" { // of TestWatchersProcessEachPaymentOnce
+		runChild()
+	}
 	pgtest.Main(m, migrations.Apply, pgtest.WithSetting("fsync", "off"))
 }
 
