@@ -1316,6 +1316,9 @@ type Payment struct {
 	TraceId    *string            `json:"trace_id,omitempty"`
 	TransferId openapi_types.UUID `json:"transfer_id"`
 	UpdatedAt  time.Time          `json:"updated_at"`
+
+	// User The handle of the user whose wallet it is. Absent in the answer to a decision.
+	User *string `json:"user,omitempty"`
 }
 
 // PaymentDirection defines model for Payment.Direction.
@@ -1766,6 +1769,7 @@ type Task struct {
 	Id            string              `json:"id"`
 	LastError     *string             `json:"last_error,omitempty"`
 	NextProcessAt *time.Time          `json:"next_process_at,omitempty"`
+	Payment       *Payment            `json:"payment,omitempty"`
 	Queue         string              `json:"queue"`
 	State         string              `json:"state"`
 	TransferId    *openapi_types.UUID `json:"transfer_id,omitempty"`

@@ -19,9 +19,11 @@
 //	Transfers    transfersview.go   transfersScreen.keys
 //	Send         sendview.go        sendScreen.keys
 //	Queues       queuesview.go      queuesScreen.keys
-//	Health       health.go          healthScreen.keys
+//	Health       books.go           healthScreen.keys
 //	palette, ?   palette.go         searchScreen.keys
 //	review       reviewdialog.go    reviewDialog.keys
+//	payees       payees.go          payeesScreen.keys
+//	results      books.go           resultScreen.keys
 //	log-in       login.go           loginScreen.keys
 //	text fields  field.go           textField.keys
 //	everywhere   frame.go           model.globalKeys

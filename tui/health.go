@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
-
 	"github.com/JDevAman/kizo/client"
 	"github.com/JDevAman/kizo/tui/draw"
 )
@@ -205,18 +203,4 @@ func count(n int, one, many string) string {
 		return "1 " + one
 	}
 	return strconv.Itoa(n) + " " + many
-}
-
-// healthScreen shows healthView.
-type healthScreen struct{}
-
-func (healthScreen) typing() bool                    { return false }
-func (healthScreen) keys(m *shared) []binding        { return []binding{m.spanKey()} }
-func (healthScreen) update(*shared, tea.Msg) tea.Cmd { return nil }
-func (healthScreen) view(m *shared, width, height int) string {
-	seen := m.ops
-	if _, fresh := m.badge(); !fresh {
-		seen.old = age(m.now.Sub(m.connection.receivedAt)) + " ago"
-	}
-	return m.healthView(&seen, m.now, width, height)
 }

@@ -117,8 +117,12 @@ func (l taskList) ids() []string {
 	return all
 }
 
-// chosen returns the marked rows in their order, or the selected one if none is marked.
+// chosen returns the marked rows in their order, or the selected one if none is marked or it is
+// shown alone.
 func (s *queuesScreen) chosen() (rows []int) {
+	if s.depth == oneRow && s.selected < s.list.length() {
+		return []int{s.selected}
+	}
 	for i := range s.list.length() {
 		if s.marks.has(s.list.id(i)) {
 			rows = append(rows, i)

@@ -88,7 +88,9 @@ func snapshotAt(second int) client.OpsSnapshot {
 func taskNumber(i int) client.Task {
 	id := uuid.UUID{0x01, 0x93, 0x5f, 0x00, 0, 0, 0x70, 0, 0x80, 15: byte(i)}
 	return client.Task{Id: id.String() + ":1", Queue: "bank", State: "archived", TransferId: &id,
-		LastError: ptr("the bank did not answer\x1b[2J within 5 s")}
+		LastError: ptr("the bank did not answer\x1b[2J within 5 s"), Payment: &client.Payment{TransferId: id, User: ptr(fmt.Sprintf("user%d", i%4)),
+			Direction: client.PaymentWithdrawal, Amount: int64(i+1) * 10_05, Currency: "USD", State: client.PaymentUnknown, Attempts: i % 7,
+			CreatedAt: noon.Add(-time.Duration(i) * time.Minute), LastError: ptr("no answer"), ExternalRef: "kizo-1"}}
 }
 
 var sizes = [][2]int{{80, 24}, {120, 40}, {240, 60}}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 	openapi_types "github.com/oapi-codegen/runtime/types"
@@ -18,6 +19,9 @@ type operatorServer interface {
 	ActOnTask(ctx context.Context, queue, task, action, reason string) error
 	PauseQueue(ctx context.Context, queue, reason string) error
 	ResumeQueue(ctx context.Context, queue, reason string) error
+	Payment(ctx context.Context, transfer openapi_types.UUID) (client.Payment, error)
+	Audit(ctx context.Context, incremental bool) (client.AuditReport, error)
+	Reconcile(ctx context.Context) (client.Reconciliation, error)
 	Payments(ctx context.Context, params client.OpsListPaymentsParams) (client.PaymentList, error)
 	History(ctx context.Context, resolution string) (client.OpsHistory, error)
 	ResolvePayment(ctx context.Context, transfer openapi_types.UUID, outcome, reason string) (client.Payment, error)
@@ -47,6 +51,9 @@ type queuesScreen struct {
 	offset   int
 	asked    *listKey // a request is in progress
 	failed   error    // of the last request
+
+	depth  depth
+	detail taskDetail
 
 	drawn   draw.Table // the list when it was last drawn
 	top     int        // line of the body where it begins
@@ -96,7 +103,10 @@ func (s *queuesScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 		if msg.err == nil {
 			s.keepSelected(msg.list)
 		}
+	case taskDetailMsg:
+		s.detail.take(msg)
 	case actedMsg:
+		s.detail.asked = time.Time{}
 		return s.refresh(m)
 	}
 	return nil
@@ -105,15 +115,16 @@ func (s *queuesScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 // refresh requests the visible list, unless a request is in progress.
 func (s *queuesScreen) refresh(m *shared) tea.Cmd {
 	key := s.key(m)
+	look := s.look(m)
 	if m.ops.latest == nil || key.queue == "" || s.asked != nil && *s.asked == key {
-		return nil
+		return look
 	}
 	s.asked = &key
 	server := m.server
-	return m.ask(func(ctx context.Context) tea.Msg {
+	return tea.Batch(look, m.ask(func(ctx context.Context) tea.Msg {
 		list, err := fetchList(ctx, server, key)
 		return taskListMsg{list: list, key: key, err: err}
-	})
+	}))
 }
 
 func fetchList(ctx context.Context, server operatorServer, key listKey) (taskList, error) {
@@ -195,6 +206,7 @@ func (s *queuesScreen) turn(m *shared, by int) tea.Cmd {
 	i := slices.Index(tabs, s.tab)
 	s.tab = tabs[(i+by+len(tabs))%len(tabs)]
 	s.list, s.selected, s.offset, s.failed = taskList{}, 0, 0, nil
+	s.depth = min(s.depth, wholeList)
 	s.marks.clear()
 	return s.refresh(m)
 }
@@ -231,4 +243,12 @@ func (s *queuesScreen) pause(m *shared) tea.Cmd {
 	}
 	m.act(a.withReason(command, func(ctx context.Context, reason string) (string, error) { return done, do(ctx, name, reason) }))
 	return nil
+}
+
+// readonlyOff returns why nothing can be changed; empty if it can.
+func (m *shared) readonlyOff() string {
+	if m.readonly == "" {
+		return ""
+	}
+	return m.errReadonly().Error()
 }

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -14,11 +15,19 @@ import (
 )
 
 func (s *queuesScreen) keys(m *shared) []binding {
+	if s.depth == oneRow {
+		return s.detailKeys(m)
+	}
+	enter := binding{keys: []string{"enter"}, shown: "enter", help: "the list alone", run: s.deeper}
+	if s.depth == wholeList {
+		enter.help = "open"
+	}
 	moves := func(by int) func(*shared) tea.Cmd { return func(*shared) tea.Cmd { s.move(by); return nil } }
 	turns := func(by int) func(*shared) tea.Cmd { return func(m *shared) tea.Cmd { return s.turn(m, by) } }
 	keys := []binding{
 		{keys: []string{"j", "down"}, shown: "j/↓", help: "next row", run: moves(1)},
 		{keys: []string{"k", "up"}, shown: "k/↑", help: "previous row", run: moves(-1)},
+		enter,
 		{keys: []string{"ctrl+d", "pgdown"}, shown: "ctrl-d", help: "ten rows down", run: moves(10)},
 		{keys: []string{"ctrl+u", "pgup"}, shown: "ctrl-u", help: "ten rows up", run: moves(-10)},
 		{keys: []string{"g", "home"}, shown: "g", help: "first row", run: moves(-int(listLimit))},
@@ -29,28 +38,36 @@ func (s *queuesScreen) keys(m *shared) []binding {
 		{keys: []string{"o"}, shown: "o", help: "sort by the next column", run: func(*shared) tea.Cmd { s.sortBy(false); return nil }},
 		{keys: []string{"O"}, shown: "O", help: "reverse the order", run: func(*shared) tea.Cmd { s.sortBy(true); return nil }},
 		m.spanKey(),
-		{keys: []string{"p"}, shown: "p", help: "pause or resume the queue", command: "kizo ops queue pause QUEUE", run: s.pause},
+		binding{keys: []string{"p"}, shown: "p", help: "pause or resume the queue", command: "kizo ops queue pause QUEUE", off: m.readonlyOff(), run: s.pause}.greyed(),
 	}
 	marks := s.markKeys()
-	if n := len(s.marks.ids); n > 0 { // what they are for comes first
-		return slices.Concat(s.actKeys(m), marks[len(marks)-1:], keys[:2], marks[:len(marks)-1], keys[2:])
+	switch {
+	case len(s.marks.ids) > 0: // what they are for comes first
+		return slices.Concat(s.actKeys(m), marks[len(marks)-1:], keys[:3], marks[:len(marks)-1], keys[3:])
+	case s.depth == wholeList:
+		keys = slices.Insert(keys, 3, binding{keys: []string{"esc", "backspace"}, shown: "esc", help: "all queues", run: s.back})
 	}
-	return slices.Concat(keys[:2], marks[:2], s.actKeys(m), marks[2:], keys[2:])
+	return slices.Concat(keys[:3], marks[:2], s.actKeys(m), marks[2:], keys[3:])
 }
 
-// actKeys returns the bindings that act on the marked rows, or on the selected one.
+// actKeys returns the bindings that act on the marked rows, or on the selected one. One that does
+// not work on them says why.
 func (s *queuesScreen) actKeys(m *shared) []binding {
-	off, what := "", "the task"
-	switch {
-	case m.readonly != "":
-		off = m.errReadonly().Error()
-	case s.list.length() == 0:
-		off = "the list is empty"
-	}
-	if n := len(s.marks.ids); n > 0 {
+	what := "the task"
+	if n := len(s.marks.ids); n > 0 && s.depth != oneRow {
 		what = count(n, "task", "tasks")
 	}
-	var keys []binding
+	acts := func(verb, effect string) func(*shared) tea.Cmd {
+		return func(m *shared) tea.Cmd { return s.actOnTasks(m, verb, effect) }
+	}
+	keys := []binding{
+		{keys: []string{"t"}, shown: "t", help: "retry " + what, command: "kizo ops tasks retry TASK", off: s.taskOff("retry"),
+			run: acts("retry", "It runs now. A payment is never sent twice: its reference stays the same.")},
+		{keys: []string{"a"}, shown: "a", help: "archive " + what, command: "kizo ops tasks archive TASK", off: s.taskOff("archive"),
+			run: acts("archive", "It does not run until an operator retries it. The janitor still settles its payment once that is overdue.")},
+		{keys: []string{"d"}, shown: "d", help: "delete " + what, command: "kizo ops tasks delete TASK", off: s.taskOff("delete"),
+			run: acts("delete", "It is deleted. Its payment is unchanged, and the janitor settles it once it is overdue.")},
+	}
 	if s.tab == review {
 		decide := func(outcome, verb, effect string) func(*shared) tea.Cmd {
 			return func(m *shared) tea.Cmd { return s.resolve(m, outcome, verb, effect) }
@@ -64,23 +81,42 @@ func (s *queuesScreen) actKeys(m *shared) []binding {
 			{keys: []string{"b"}, shown: "b", help: "ask the bank again", command: command + "ask",
 				run: decide("ask", "Ask", "The bank is asked again; its answer decides.")},
 		}
-	} else {
-		acts := func(verb, effect string) func(*shared) tea.Cmd {
-			return func(m *shared) tea.Cmd { return s.actOnTasks(m, verb, effect) }
-		}
-		keys = []binding{
-			{keys: []string{"t"}, shown: "t", help: "retry " + what, command: "kizo ops tasks retry TASK", run: acts("retry", "It runs now. A payment is never sent twice: its reference stays the same.")},
-			{keys: []string{"a"}, shown: "a", help: "archive " + what, command: "kizo ops tasks archive TASK", run: acts("archive", "It does not run until an operator retries it. The janitor still settles its payment once that is overdue.")},
-			{keys: []string{"d"}, shown: "d", help: "delete " + what, command: "kizo ops tasks delete TASK", run: acts("delete", "It is deleted. Its payment is unchanged, and the janitor settles it once it is overdue.")},
-		}
 	}
 	for i := range keys {
-		if keys[i].off == "" {
+		if off := s.rowsOff(m); off != "" {
 			keys[i].off = off
 		}
 		keys[i] = keys[i].greyed()
 	}
 	return keys
+}
+
+// rowsOff returns why no action works on the rows, whatever it is; empty if one may.
+func (s *queuesScreen) rowsOff(m *shared) string {
+	if m.readonly != "" || s.list.length() == 0 {
+		return cmp.Or(m.readonlyOff(), "the list is empty")
+	}
+	rows := s.chosen()
+	if len(rows) != 1 {
+		return ""
+	}
+	if p := s.list.paymentAt(rows[0]); p != nil && value(p.User) == m.me.Handle && m.me.Handle != "" {
+		return "it is your own: another operator must decide"
+	}
+	return ""
+}
+
+// taskOff returns why an action does not work on tasks in the state of the list.
+func (s *queuesScreen) taskOff(verb string) string {
+	switch {
+	case s.tab == "active":
+		return "a worker runs it now: wait for its end"
+	case verb == "retry" && s.tab == "pending":
+		return "a pending task runs as soon as a worker is free"
+	case verb == "archive" && s.tab == "archived":
+		return "it is archived already"
+	}
+	return ""
 }
 
 // view draws the queues at the top, their charts in the middle, the tasks below.
@@ -93,6 +129,9 @@ func (s *queuesScreen) view(m *shared, width, height int) string {
 		return draw.Block([]string{"", "  " + m.Bad.Render(m.glyph("✗", "!")+" Redis does not answer, so the queues are not known."), "",
 			"  Payments still settle: the janitor does it."}, width, height)
 	}
+	if s.depth != allQueues {
+		return s.whole(m, width, height)
+	}
 	above := s.queueTable(m, width, min(6, len(*o.latest.Queues)+1))
 	blocks := []string{above, s.facts(m, width)}
 	left := height - strings.Count(above, "\n") - 2
@@ -103,6 +142,16 @@ func (s *queuesScreen) view(m *shared, width, height int) string {
 	s.top = height - left + 1
 	blocks = append(blocks, s.tabs(m, width, s.top-1), s.rows(m, width, left-1))
 	return draw.Block(strings.Split(draw.Stack(blocks...), "\n"), width, height)
+}
+
+// whole draws the list or one row of it, in all of the screen.
+func (s *queuesScreen) whole(m *shared, width, height int) string {
+	path := m.Dim.Render(draw.Fit("  "+s.path(m), width))
+	if s.depth == oneRow {
+		return draw.Stack(path, s.row(m, width, height-1))
+	}
+	s.top = 2
+	return draw.Block(strings.Split(draw.Stack(path, s.tabs(m, width, 1), s.rows(m, width, height-2)), "\n"), width, height)
 }
 
 func (s *queuesScreen) queueTable(m *shared, width, height int) string {
@@ -280,7 +329,7 @@ func (s *queuesScreen) rows(m *shared, width, height int) string {
 
 // click selects a row or a tab, and sorts by the column of a title: again in the reverse order.
 func (s *queuesScreen) click(m *shared, msg tea.MouseMsg) tea.Cmd {
-	if msg.Action != tea.MouseActionPress || msg.Button != tea.MouseButtonLeft || m.ops.latest == nil {
+	if msg.Action != tea.MouseActionPress || msg.Button != tea.MouseButtonLeft || m.ops.latest == nil || s.depth == oneRow {
 		return nil
 	}
 	for i, tab := range s.tabSpan {
@@ -295,6 +344,8 @@ func (s *queuesScreen) click(m *shared, msg tea.MouseMsg) tea.Cmd {
 		if column := s.drawn.ColumnAt(msg.X); column >= 0 {
 			s.sortByColumn(columnTitles(s.columns())[column])
 		}
+	case row < s.list.length() && row == s.selected:
+		return s.deeper(m)
 	case row < s.list.length():
 		s.move(row - s.selected)
 	}
@@ -310,15 +361,26 @@ func (s *queuesScreen) taskRows(m *shared, t *draw.Table) {
 		if task.NextProcessAt != nil {
 			next = until(*task.NextProcessAt, m.now)
 		}
-		t.Rows = append(t.Rows, []draw.Cell{{Text: transfer}, {Text: task.Id, Paint: m.Dim.Render}, {Text: next},
-			{Text: value(task.LastError), Paint: m.Bad.Render}})
+		t.Rows = append(t.Rows, append([]draw.Cell{{Text: transfer}}, append(m.paymentCells(task.Payment), draw.Cell{Text: next},
+			draw.Cell{Text: value(task.LastError), Paint: m.Bad.Render})...))
 	}
+}
+
+// paymentCells returns user, kind, amount, age and attempts; empty cells without a payment.
+func (m *shared) paymentCells(p *client.Payment) []draw.Cell {
+	if p == nil {
+		return make([]draw.Cell, 5)
+	}
+	user := value(p.User)
+	if user != "" {
+		user = "@" + user
+	}
+	return []draw.Cell{{Text: user}, {Text: string(p.Direction)}, {Text: amountOf(p.Amount, p.Currency)}, {Text: age(m.now.Sub(p.CreatedAt))}, {Text: strconv.Itoa(p.Attempts)}}
 }
 
 func (s *queuesScreen) paymentRows(m *shared, t *draw.Table) {
 	for _, p := range s.list.payments {
-		t.Rows = append(t.Rows, []draw.Cell{{Text: p.TransferId.String()}, {Text: string(p.Direction)}, {Text: amountOf(p.Amount, p.Currency)},
-			{Text: age(m.now.Sub(p.CreatedAt))}, {Text: strconv.Itoa(p.Attempts)}, {Text: value(p.LastError), Paint: m.Bad.Render}})
+		t.Rows = append(t.Rows, append([]draw.Cell{{Text: p.TransferId.String()}}, append(m.paymentCells(&p), draw.Cell{Text: value(p.LastError), Paint: m.Bad.Render})...))
 	}
 }
 

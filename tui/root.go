@@ -59,7 +59,7 @@ func newModel(first shared, clock func() time.Time, retryNow func()) *model {
 		shared: first, mouse: true, clock: clock, retryNow: retryNow,
 		pages: []page{
 			{"Wallet", &walletScreen{}}, {"Transfers", newTransfersScreen()}, {"Send", newSendScreen()},
-			{"Queues", newQueuesScreen()}, {"Health", healthScreen{}},
+			{"Queues", newQueuesScreen()}, {"Health", &healthScreen{}},
 		},
 	}
 }

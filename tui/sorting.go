@@ -16,28 +16,48 @@ type sorting struct {
 	reverse bool
 }
 
-func taskOrders() map[string]func(a, b client.Task) int {
-	return map[string]func(a, b client.Task) int{
-		"TRANSFER": func(a, b client.Task) int { return strings.Compare(transferOf(a), transferOf(b)) },
-		"TASK":     func(a, b client.Task) int { return strings.Compare(a.Id, b.Id) },
-		"NEXT":     func(a, b client.Task) int { return orZero(a.NextProcessAt).Compare(orZero(b.NextProcessAt)) },
-		"ERROR":    func(a, b client.Task) int { return strings.Compare(value(a.LastError), value(b.LastError)) },
+// listRow is a task or a payment, for sorting.
+type listRow struct {
+	transfer, failure string
+	next              time.Time
+	payment           *client.Payment
+}
+
+func rowOrders() map[string]func(a, b listRow) int {
+	ofPayment := func(order func(a, b client.Payment) int) func(a, b listRow) int {
+		return func(a, b listRow) int {
+			switch { // those without a payment come last
+			case a.payment == nil && b.payment == nil:
+				return 0
+			case a.payment == nil:
+				return 1
+			case b.payment == nil:
+				return -1
+			}
+			return order(*a.payment, *b.payment)
+		}
+	}
+	return map[string]func(a, b listRow) int{
+		"TRANSFER":     func(a, b listRow) int { return strings.Compare(a.transfer, b.transfer) },
+		"NEXT":         func(a, b listRow) int { return a.next.Compare(b.next) },
+		"ERROR":        func(a, b listRow) int { return strings.Compare(a.failure, b.failure) },
+		"BANK'S ERROR": func(a, b listRow) int { return strings.Compare(a.failure, b.failure) },
+		"USER":         ofPayment(func(a, b client.Payment) int { return strings.Compare(value(a.User), value(b.User)) }),
+		"KIND":         ofPayment(func(a, b client.Payment) int { return cmp.Compare(a.Direction, b.Direction) }),
+		"AMOUNT": ofPayment(func(a, b client.Payment) int { // amounts of two currencies cannot be compared
+			return cmp.Or(strings.Compare(a.Currency, b.Currency), cmp.Compare(a.Amount, b.Amount))
+		}),
+		"AGE":   ofPayment(func(a, b client.Payment) int { return b.CreatedAt.Compare(a.CreatedAt) }),
+		"TRIES": ofPayment(func(a, b client.Payment) int { return cmp.Compare(a.Attempts, b.Attempts) }),
 	}
 }
 
-func paymentOrders() map[string]func(a, b client.Payment) int {
-	return map[string]func(a, b client.Payment) int{
-		"TRANSFER": func(a, b client.Payment) int {
-			return strings.Compare(a.TransferId.String(), b.TransferId.String())
-		},
-		"KIND": func(a, b client.Payment) int { return cmp.Compare(a.Direction, b.Direction) },
-		"AMOUNT": func(a, b client.Payment) int { // amounts of two currencies cannot be compared
-			return cmp.Or(strings.Compare(a.Currency, b.Currency), cmp.Compare(a.Amount, b.Amount))
-		},
-		"AGE":          func(a, b client.Payment) int { return b.CreatedAt.Compare(a.CreatedAt) },
-		"TRIES":        func(a, b client.Payment) int { return cmp.Compare(a.Attempts, b.Attempts) },
-		"BANK'S ERROR": func(a, b client.Payment) int { return strings.Compare(value(a.LastError), value(b.LastError)) },
-	}
+func rowOfTask(t client.Task) listRow {
+	return listRow{transferOf(t), value(t.LastError), orZero(t.NextProcessAt), t.Payment}
+}
+
+func rowOfPayment(p client.Payment) listRow {
+	return listRow{transfer: p.TransferId.String(), failure: value(p.LastError), payment: &p}
 }
 
 func transferOf(t client.Task) string {
@@ -56,12 +76,13 @@ func orZero(at *time.Time) time.Time {
 
 // sort sorts the list. Equal rows stay in the order of the server.
 func (l *taskList) sort(by sorting) {
-	if order := taskOrders()[by.column]; order != nil {
-		slices.SortStableFunc(l.tasks, directed(order, by.reverse))
+	order := rowOrders()[by.column]
+	if order == nil {
+		return
 	}
-	if order := paymentOrders()[by.column]; order != nil {
-		slices.SortStableFunc(l.payments, directed(order, by.reverse))
-	}
+	order = directed(order, by.reverse)
+	slices.SortStableFunc(l.tasks, func(a, b client.Task) int { return order(rowOfTask(a), rowOfTask(b)) })
+	slices.SortStableFunc(l.payments, func(a, b client.Payment) int { return order(rowOfPayment(a), rowOfPayment(b)) })
 }
 
 func directed[T any](order func(a, b T) int, reverse bool) func(a, b T) int {
@@ -104,11 +125,13 @@ func columnTitles(columns []draw.Column) (titles []string) {
 
 // columns returns the columns of the list.
 func (s *queuesScreen) columns() []draw.Column {
+	columns := []draw.Column{{Title: "TRANSFER", Drop: 7}, {Title: "USER", Cut: 8, Drop: 3, Sparse: true}, {Title: "KIND", Drop: 6, Sparse: true},
+		{Title: "AMOUNT", Right: true, Drop: 1, Sparse: true}, {Title: "AGE", Right: true, Drop: 4, Sparse: true}, {Title: "TRIES", Right: true, Drop: 5, Sparse: true}}
 	if s.tab == review {
-		return []draw.Column{{Title: "TRANSFER"}, {Title: "KIND", Drop: 3}, {Title: "AMOUNT", Right: true, Drop: 1}, {Title: "AGE", Right: true, Drop: 4},
-			{Title: "TRIES", Right: true, Drop: 5}, {Title: "BANK'S ERROR", Cut: 10, Drop: 2}}
+		columns[0].Drop = 0
+		return append(columns, draw.Column{Title: "BANK'S ERROR", Cut: 10, Drop: 2})
 	}
-	return []draw.Column{{Title: "TRANSFER"}, {Title: "TASK", Drop: 3}, {Title: "NEXT", Drop: 2}, {Title: "ERROR", Cut: 10, Drop: 1}}
+	return append(columns, draw.Column{Title: "NEXT", Drop: 2, Sparse: true}, draw.Column{Title: "ERROR", Cut: 10})
 }
 
 // marked returns the columns with a mark at the one by which the list is sorted.

@@ -18,7 +18,7 @@ func TestSortingByEveryColumn(t *testing.T) {
 	minuteOfOperations(&m.ops)
 	payment := func(i int, amount int64, currency string, attempts int) client.Payment {
 		return client.Payment{TransferId: *taskNumber(i).TransferId, Amount: amount, Currency: currency, Attempts: attempts,
-			Direction: client.PaymentDeposit, CreatedAt: noon.Add(-time.Duration(attempts) * time.Hour), LastError: ptr(fmt.Sprint(9 - i))}
+			Direction: client.PaymentDeposit, User: ptr(fmt.Sprint(9 - i)), CreatedAt: noon.Add(-time.Duration(attempts) * time.Hour), LastError: ptr(fmt.Sprint(9 - i))}
 	}
 	received := []client.Payment{payment(2, 300, "USD", 4), payment(1, 20, "USD", 9), payment(3, 4000, "EUR", 7)}
 	s.tab = review
@@ -28,7 +28,7 @@ func TestSortingByEveryColumn(t *testing.T) {
 	answer()
 	s.move(1)
 	chosen := s.list.id(s.selected)
-	want := map[string]string{"": "213", "TRANSFER": "123", "KIND": "213", "AMOUNT": "312", "AGE": "231", "TRIES": "231", "BANK'S ERROR": "321"}
+	want := map[string]string{"": "213", "TRANSFER": "123", "USER": "321", "KIND": "213", "AMOUNT": "312", "AGE": "231", "TRIES": "231", "BANK'S ERROR": "321"}
 	for range len(want) {
 		answer()
 		var got strings.Builder
@@ -51,7 +51,7 @@ func TestSortingByEveryColumn(t *testing.T) {
 
 	s.tab = "retry"
 	for _, title := range columnTitles(s.columns()) {
-		if taskOrders()[title] == nil {
+		if rowOrders()[title] == nil {
 			t.Errorf("there is no order of tasks by %s", title)
 		}
 	}

@@ -10,23 +10,29 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
+// People returns users by their ids.
+type People = func(context.Context, []auth.UserID) (map[auth.UserID]auth.UserRef, error)
+
 // Ops is what operators can see and do beyond the ledger. The API knows neither the queue nor the
 // bank, so the package that assembles the server implements it. Its errors are problem.Errors, or
 // internal failures.
 type Ops interface {
 	Queues() ([]openapi.Queue, error)
 	PauseQueue(queue string, pause bool) error
-	Tasks(queue, state string, limit int) ([]openapi.Task, error)
+
+	// Tasks returns the tasks of a queue with their payments, if the database answers. Like
+	// Payments and Payment, it calls people for the handles of the users.
+	Tasks(ctx context.Context, queue, state string, limit int, people People) ([]openapi.Task, error)
 	ActOnTask(queue, task, action string) error
 
-	Payments(ctx context.Context, state, cursor string, limit int) (openapi.PaymentList, error)
-	Payment(ctx context.Context, transfer uuid.UUID) (openapi.Payment, error)
+	Payments(ctx context.Context, state, cursor string, limit int, people People) (openapi.PaymentList, error)
+	Payment(ctx context.Context, transfer uuid.UUID, people People) (openapi.Payment, error)
 	Resolve(ctx context.Context, transfer uuid.UUID, outcome string) (openapi.Payment, error)
 	Reconcile(ctx context.Context) (openapi.Reconciliation, error)
 
 	// Explain returns the timeline of a transfer. It calls people for the handles of the users that
 	// the timeline names.
-	Explain(ctx context.Context, t ledger.Transfer, people func(context.Context, []auth.UserID) (map[auth.UserID]auth.UserRef, error)) (openapi.Timeline, error)
+	Explain(ctx context.Context, t ledger.Transfer, people People) (openapi.Timeline, error)
 	Audit(ctx context.Context, mode ledger.AuditMode) (openapi.AuditReport, error)
 
 	// Snapshot returns the state of queues and health. It is called once per second while an

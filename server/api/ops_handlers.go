@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -105,14 +106,19 @@ func (a *API) OpsResumeQueue(ctx context.Context, r routes.OpsResumeQueueRequest
 }
 
 // OpsListTasks returns tasks of a queue.
-func (a *API) OpsListTasks(_ context.Context, r routes.OpsListTasksRequestObject) (routes.OpsListTasksResponseObject, error) {
+func (a *API) OpsListTasks(ctx context.Context, r routes.OpsListTasksRequestObject) (routes.OpsListTasksResponseObject, error) {
 	limit, err := pageSize(r.Params.Limit)
 	if err != nil {
 		return nil, err
 	}
-	tasks, err := a.ops.Tasks(r.Queue, orEmpty(r.Params.State), limit)
+	tasks, err := a.ops.Tasks(ctx, r.Queue, orEmpty(r.Params.State), limit, a.auth.UsersByID)
 	if err != nil {
 		return nil, err
+	}
+	if slices.ContainsFunc(tasks, func(t openapi.Task) bool { return t.Payment != nil }) {
+		if err := a.auth.RecordListView(ctx, userID(ctx), viewPayments); err != nil {
+			return nil, err
+		}
 	}
 	return routes.OpsListTasks200JSONResponse{Items: tasks}, nil
 }
@@ -153,7 +159,7 @@ func (a *API) OpsListPayments(ctx context.Context, r routes.OpsListPaymentsReque
 	if err := a.auth.RecordListView(ctx, userID(ctx), viewPayments); err != nil {
 		return nil, err
 	}
-	list, err := a.ops.Payments(ctx, state, orEmpty(r.Params.Cursor), limit)
+	list, err := a.ops.Payments(ctx, state, orEmpty(r.Params.Cursor), limit, a.auth.UsersByID)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +171,7 @@ func (a *API) OpsGetPayment(ctx context.Context, r routes.OpsGetPaymentRequestOb
 	if err := a.lookAtPayment(ctx, r.Id); err != nil {
 		return nil, err
 	}
-	p, err := a.ops.Payment(ctx, r.Id)
+	p, err := a.ops.Payment(ctx, r.Id, a.auth.UsersByID)
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func (d *fakeOps) PauseQueue(queue string, pause bool) error {
 	return d.did("pause %s %v", queue, pause)
 }
 
-func (d *fakeOps) Tasks(queue, state string, limit int) ([]openapi.Task, error) {
+func (d *fakeOps) Tasks(_ context.Context, queue, state string, limit int, _ api.People) ([]openapi.Task, error) {
 	return []openapi.Task{{Id: "t", Queue: queue, State: "pending"}}, d.did("tasks %s %q %d", queue, state, limit)
 }
 
@@ -49,11 +49,11 @@ func (d *fakeOps) ActOnTask(queue, task, action string) error {
 	return d.did("%s %s %s", action, queue, task)
 }
 
-func (d *fakeOps) Payments(_ context.Context, state, cursor string, limit int) (openapi.PaymentList, error) {
+func (d *fakeOps) Payments(_ context.Context, state, cursor string, limit int, _ api.People) (openapi.PaymentList, error) {
 	return openapi.PaymentList{Items: []openapi.Payment{payment()}}, d.did("payments %q %q %d", state, cursor, limit)
 }
 
-func (d *fakeOps) Payment(context.Context, uuid.UUID) (openapi.Payment, error) {
+func (d *fakeOps) Payment(context.Context, uuid.UUID, api.People) (openapi.Payment, error) {
 	return payment(), d.did("payment")
 }
 

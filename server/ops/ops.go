@@ -2,6 +2,8 @@ package ops
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -9,6 +11,7 @@ import (
 	"github.com/JDevAman/kizo/internal/text"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/server/monitoring"
 	"github.com/JDevAman/kizo/server/settle"
@@ -57,11 +60,16 @@ func (o *Ops) PauseQueue(queue string, pause bool) error {
 	return o.config.Queues.Resume(queue)
 }
 
-// Tasks returns at most limit tasks of a queue that are in a state.
-func (o *Ops) Tasks(queue, state string, limit int) ([]openapi.Task, error) {
+// Tasks returns at most limit tasks of a queue that are in a state, with their payments. Without
+// the database, the tasks are shown all the same: an operator needs them then most.
+func (o *Ops) Tasks(ctx context.Context, queue, state string, limit int, people api.People) ([]openapi.Task, error) {
 	found, err := o.config.Queues.Tasks(queue, state, limit)
 	if err != nil {
 		return nil, err
+	}
+	payments, err := o.paymentsOf(ctx, found, people)
+	if err != nil {
+		payments = nil
 	}
 	tasks := make([]openapi.Task, len(found))
 	for i, t := range found {
@@ -69,8 +77,54 @@ func (o *Ops) Tasks(queue, state string, limit int) ([]openapi.Task, error) {
 			Id: t.ID, Queue: queue, State: t.State, NextProcessAt: timeOrAbsent(t.NextProcessAt),
 			TransferId: idOrAbsent(t.Transfer), LastError: cleaned(t.LastError),
 		}
+		if p, known := payments[t.Transfer]; known {
+			tasks[i].Payment = &p
+		}
 	}
 	return tasks, nil
+}
+
+// paymentsOf returns the payments of tasks, by their transfers.
+func (o *Ops) paymentsOf(ctx context.Context, tasks []settle.Task, people api.People) (map[uuid.UUID]openapi.Payment, error) {
+	var transfers []uuid.UUID
+	for _, t := range tasks {
+		if t.Transfer != uuid.Nil {
+			transfers = append(transfers, t.Transfer)
+		}
+	}
+	if len(transfers) == 0 {
+		return nil, nil
+	}
+	found, err := o.config.Settler.PaymentsOf(ctx, transfers)
+	if err != nil {
+		return nil, err
+	}
+	views, err := viewPayments(ctx, slices.Collect(maps.Values(found)), people)
+	payments := make(map[uuid.UUID]openapi.Payment, len(views))
+	for _, view := range views {
+		payments[view.TransferId] = view
+	}
+	return payments, err
+}
+
+// viewPayments shows payments with the handles of their users.
+func viewPayments(ctx context.Context, found []settle.Payment, people api.People) ([]openapi.Payment, error) {
+	owners := make([]auth.UserID, 0, len(found))
+	for _, p := range found {
+		owners = append(owners, p.Owner)
+	}
+	users, err := people(ctx, owners)
+	if err != nil {
+		return nil, err
+	}
+	views := make([]openapi.Payment, len(found))
+	for i, p := range found {
+		views[i] = viewPayment(p)
+		if u, known := users[p.Owner]; known {
+			views[i].User = &u.Handle
+		}
+	}
+	return views, nil
 }
 
 // ActOnTask retries, archives or deletes a task.
@@ -79,25 +133,30 @@ func (o *Ops) ActOnTask(queue, task, action string) error {
 }
 
 // Payments returns a page of payments in a state, or in every state if it is "".
-func (o *Ops) Payments(ctx context.Context, state, cursor string, limit int) (openapi.PaymentList, error) {
+func (o *Ops) Payments(ctx context.Context, state, cursor string, limit int, people api.People) (openapi.PaymentList, error) {
 	page, next, err := o.config.Settler.Payments(ctx, ledger.PaymentState(state), cursor, limit)
 	if err != nil {
 		return openapi.PaymentList{}, err
 	}
-	list := openapi.PaymentList{Items: make([]openapi.Payment, len(page))}
-	for i, p := range page {
-		list.Items[i] = viewPayment(p)
-	}
+	items, err := viewPayments(ctx, page, people)
+	list := openapi.PaymentList{Items: items}
 	if next != "" {
 		list.NextCursor = &next
 	}
-	return list, nil
+	return list, err
 }
 
 // Payment returns the payment of a transfer.
-func (o *Ops) Payment(ctx context.Context, transfer uuid.UUID) (openapi.Payment, error) {
+func (o *Ops) Payment(ctx context.Context, transfer uuid.UUID, people api.People) (openapi.Payment, error) {
 	p, err := o.config.Settler.Payment(ctx, transfer)
-	return viewPayment(p), err
+	if err != nil {
+		return openapi.Payment{}, err
+	}
+	views, err := viewPayments(ctx, []settle.Payment{p}, people)
+	if err != nil {
+		return openapi.Payment{}, err
+	}
+	return views[0], nil
 }
 
 // Resolve decides a payment that needs review.

@@ -18,6 +18,7 @@ import (
 // Payment is a row of the table payments as operators see it.
 type Payment struct {
 	Transfer    uuid.UUID
+	Owner       ledger.UserID // of the wallet
 	Instruction bank.Instruction
 	State       ledger.PaymentState
 	Attempts    int
@@ -31,7 +32,7 @@ type Payment struct {
 	UpdatedAt   time.Time
 }
 
-const paymentColumns = `transfer_id, external_ref, direction, amount, currency, state, attempts, fence,
+const paymentColumns = `transfer_id, (SELECT t.owner FROM transfers t WHERE t.id = payments.transfer_id), external_ref, direction, amount, currency, state, attempts, fence,
 	next_at, lease_until, bank_ref, last_error, trace, created_at, updated_at`
 
 func scanPayment(row pgx.CollectableRow) (p Payment, err error) {
@@ -39,7 +40,7 @@ func scanPayment(row pgx.CollectableRow) (p Payment, err error) {
 		next, lease *time.Time
 		traced      string
 	)
-	err = row.Scan(&p.Transfer, &p.Instruction.Ref, &p.Instruction.Direction, &p.Instruction.Amount,
+	err = row.Scan(&p.Transfer, &p.Owner, &p.Instruction.Ref, &p.Instruction.Direction, &p.Instruction.Amount,
 		&p.Instruction.Currency, &p.State, &p.Attempts, &p.Fence, &next, &lease, &p.BankRef, &p.LastError,
 		&traced, &p.CreatedAt, &p.UpdatedAt)
 	if next != nil {
@@ -100,6 +101,25 @@ func (s *Settler) Payments(ctx context.Context, state ledger.PaymentState, curso
 		next = base64.RawURLEncoding.EncodeToString(last[:])
 	}
 	return page, next, nil
+}
+
+// PaymentsOf returns the payments of these transfers. Those without one are missing from the
+// result.
+func (s *Settler) PaymentsOf(ctx context.Context, transfers []uuid.UUID) (map[uuid.UUID]Payment, error) {
+	const find = `SELECT ` + paymentColumns + ` FROM payments WHERE transfer_id = ANY($1)`
+	rows, err := s.pool.Query(ctx, find, transfers)
+	if err != nil {
+		return nil, fmt.Errorf("read payments: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, scanPayment)
+	if err != nil {
+		return nil, fmt.Errorf("read payments: %w", err)
+	}
+	payments := make(map[uuid.UUID]Payment, len(found))
+	for _, p := range found {
+		payments[p.Transfer] = p
+	}
+	return payments, nil
 }
 
 // Resolution is an operator's decision about a payment that needs review.

@@ -31,6 +31,10 @@ func TestOperatorResolves(t *testing.T) {
 	if err != nil || len(page) != 1 || page[0].Transfer != paid || next != "" {
 		t.Fatalf("got %+v, %q, %v", page, next, err)
 	}
+	found, err := s.PaymentsOf(t.Context(), []uuid.UUID{paid, asked, uuid.New()})
+	if err != nil || len(found) != 2 || found[paid].Instruction.Amount != 10_00 || found[asked].Owner != page[0].Owner || page[0].Owner.IsZero() {
+		t.Errorf("got %+v, %v", found, err)
+	}
 	for id, resolution := range map[uuid.UUID]Resolution{paid: ResolveExecuted, unpaid: ResolveRejected, asked: ResolveAsk} {
 		if _, err := s.Resolve(t.Context(), id, resolution); err != nil {
 			t.Errorf("%s: %v", resolution, err)
