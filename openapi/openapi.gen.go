@@ -1148,7 +1148,7 @@ type NoticeList struct {
 	// NextCursor Absent on the last page
 	NextCursor *string `json:"next_cursor,omitempty"`
 
-	// Unread Notices that are not read
+	// Unread Notices that are not read, on all pages
 	Unread int `json:"unread"`
 }
 
@@ -1550,7 +1550,7 @@ type SecurityEvent struct {
 	Client  *string   `json:"client,omitempty"`
 	Detail  *string   `json:"detail,omitempty"`
 
-	// Event signed_up, signed_in, sign_in_failed, signed_out, session_revoked, refresh_token_reused, suspended, reinstated, role_changed, email_verified, password_changed, frozen, second_factor_added, second_factor_removed, recovery_code_used, key_created, key_rotated, key_revoked, limit_changed or key_refused. Later versions can add others.
+	// Event signed_up, signed_in, new_device, sign_in_failed, locked_out, signed_out, session_revoked, refresh_token_reused, suspended, reinstated, role_changed, email_verified, password_changed, frozen, unfrozen, second_factor_added, second_factor_removed, recovery_code_used, key_created, key_rotated, key_revoked, limit_changed or key_refused. Later versions can add others.
 	Event     string              `json:"event"`
 	Id        int64               `json:"id"`
 	SessionId *openapi_types.UUID `json:"session_id,omitempty"`

@@ -189,7 +189,7 @@ type leaver interface{ leave() }
 // Send if nothing can be sent. The other pages keep their numbers.
 func (m *model) hides(i int) bool {
 	switch m.pages[i].screen.(type) {
-	case *queuesScreen, healthScreen:
+	case *queuesScreen, *healthScreen:
 		return m.me.Role != client.UserRoleOperator
 	case *sendScreen:
 		return m.readonly != ""

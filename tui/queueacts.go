@@ -62,6 +62,9 @@ func onEach[T any](a action, command, verb string, rows []T, name func(T) string
 			failed := 0
 			for _, row := range rows {
 				if err := do(ctx, row, reason); err != nil {
+					if needsStepUp(err) {
+						return actedMsg{err: err} // after the code, all are done again: repeating changes nothing
+					}
 					failed++
 					if first == nil {
 						first = err
