@@ -107,7 +107,7 @@ func (s *healthScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 			return nil
 		}
 		s.report = &msg.report
-		m.showFinding(msg.report.Ok, fmt.Sprintf("The audit ended: %s.", verdict(msg.report)), "5 and c show the checks")
+		m.showFinding(msg.report.Ok, fmt.Sprintf("The audit ended: %s.", auditResult(msg.report)), "5 and c show the checks")
 	case reconciledMsg:
 		s.running = ""
 		if msg.err != nil {
@@ -135,7 +135,7 @@ func (m *shared) showFinding(right bool, text, where string) {
 	m.bad = !right
 }
 
-func verdict(r client.AuditReport) string {
+func auditResult(r client.AuditReport) string {
 	broken := 0
 	for _, c := range r.Checks {
 		if len(c.Broken) > 0 {
@@ -159,7 +159,7 @@ func (s *healthScreen) view(m *shared, width, height int) string {
 // checks lists the checks of the audit.
 func (s *healthScreen) checks() screen {
 	r := s.report
-	return &resultScreen{title: "Audit: " + verdict(*r), columns: []draw.Column{{Title: "CHECK", Cut: 12}, {Title: "ROWS", Right: true, Drop: 1}, {Title: "RESULT", Cut: 8}, {Title: "WHAT HOLDS", Cut: 10, Drop: 2}},
+	return &resultScreen{title: "Audit: " + auditResult(*r), columns: []draw.Column{{Title: "CHECK", Cut: 12}, {Title: "ROWS", Right: true, Drop: 1}, {Title: "RESULT", Cut: 8}, {Title: "WHAT HOLDS", Cut: 10, Drop: 2}},
 		rows: func(m *shared) (rows [][]draw.Cell) {
 			for _, c := range r.Checks {
 				result := draw.Cell{Text: m.glyph("✓ ", "") + "ok", Paint: m.Good.Render}
