@@ -118,6 +118,10 @@ test-ha: deps ## kill primaries of PostgreSQL and Redis under load, FAILOVERS= t
 	@deploy/ha/cluster.sh install
 	$(GO) run ./loadtest/chaos -failover -failovers $(or $(FAILOVERS),10) -only '$(ONLY)' -rate 140 -clients 128 -seed $(or $(SEED),0)
 
+.PHONY: test-restore
+test-restore: deps ## practice restores: a dump, a physical backup, an earlier moment, and kizod backup check
+	KIZO_TEST_RESTORE=1 $(GO) test -count=1 -timeout 15m -run 'TestRestore|TestBackupCheck' ./cmd/kizod
+
 .PHONY: payout-kills
 payout-kills: deps ## kill kizo pay at 50 random moments (KILLS=), and its server once; SEED= repeats one
 	$(GO) test -count=1 -timeout 30m -run TestPayoutSurvivesKills ./cmd/kizo -pay-kills $(or $(KILLS),50) -pay-seed $(or $(SEED),1)

@@ -5,6 +5,7 @@
 //	kizod migrate    bring a database to the schema of this version
 //	kizod repair     prepare a restored database for serving
 //	kizod audit      recompute every invariant of the books
+//	kizod backup     say whether a restore of a backup would serve
 //	kizod secrets    make, check and replace signing keys and peppers
 //	kizod user       change the role of a user, or verify an e-mail address
 //	kizod config     check and print the settings
@@ -34,6 +35,7 @@ var version = "dev"
 const (
 	exitError       = 1
 	exitUsage       = 2
+	exitUnchecked   = 3 // of kizod backup check
 	exitInterrupted = 130
 )
 
@@ -68,6 +70,9 @@ func exitCode(err error) int {
 	if _, ok := errors.AsType[usageError](err); ok {
 		return exitUsage
 	}
+	if _, ok := errors.AsType[uncheckedError](err); ok {
+		return exitUnchecked
+	}
 	if errors.Is(err, errInterrupted) {
 		return exitInterrupted
 	}
@@ -89,7 +94,7 @@ func root(hangups chan os.Signal, cancel context.CancelFunc) *cobra.Command {
 	cmd.PersistentPreRun = func(cmd *cobra.Command, _ []string) { onHangup(cmd, hangups, cancel) }
 	cmd.SetVersionTemplate("kizod {{.Version}}\n")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(devCommand(), serveCommand(hangups), migrateCommand(), repairCommand(), auditCommand(), secretsCommand(), userCommand(), configCommand(), healthCommand(), mockbankCommand(), hashWorkerCommand(), versionCommand())
+	cmd.AddCommand(devCommand(), serveCommand(hangups), migrateCommand(), repairCommand(), auditCommand(), backupCommand(), secretsCommand(), userCommand(), configCommand(), healthCommand(), mockbankCommand(), hashWorkerCommand(), versionCommand())
 	cmd.SetHelpCommand(helpCommand())
 	return cmd
 }

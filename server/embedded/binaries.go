@@ -42,6 +42,16 @@ var usualDirs = []string{
 // versionTimeout bounds `postgres --version`. It is long, since the disk and the CPUs may be busy.
 const versionTimeout = time.Minute
 
+// Find returns the PostgreSQL on this machine that can read the data in a directory. The error may
+// be a [NotFoundError] or a [VersionError].
+func Find(ctx context.Context, dataDir string) (Installation, error) {
+	major, err := dataVersion(dataDir)
+	if err != nil {
+		return Installation{}, err
+	}
+	return findPostgres(ctx, "", dataDir, major)
+}
+
 // findPostgres chooses the server to run: the one in binDir if given, else the one on PATH, else
 // the newest in the usual directories. dataMajor is the major version of existing data, or 0; only
 // a server of that version can read the data. The error names servers that were found but whose
