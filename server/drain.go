@@ -48,6 +48,11 @@ func (s *Server) drain() error {
 		cancel()
 	}
 	_ = failpoint.Point("server.drained")
+	ctx, cancel := context.WithTimeout(context.Background(), spansTimeout)
+	if err := s.spans.Close(ctx); err != nil {
+		s.log.Warn("the last spans are lost", "error", err) // no reason to fail: nothing depends on them
+	}
+	cancel()
 	errs = append(errs, s.stopOps())
 	if s.pool != nil && !returnsWithin(poolTimeout, s.pool.Close) {
 		s.log.Warn("a database connection is still in use")
@@ -61,6 +66,7 @@ const (
 	workTimeout   = 20 * time.Second // more than settle.Config.DrainTimeout
 	ledgerTimeout = 10 * time.Second // more than ledger.Config.BatchTimeout
 	opsTimeout    = time.Second
+	spansTimeout  = 2 * time.Second
 	poolTimeout   = 2 * time.Second
 )
 

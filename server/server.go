@@ -52,6 +52,7 @@ import (
 	"github.com/JDevAman/kizo/server/ops"
 	"github.com/JDevAman/kizo/server/ratelimit"
 	"github.com/JDevAman/kizo/server/settle"
+	"github.com/JDevAman/kizo/server/spans"
 )
 
 // Role is a part of kizod's work. A process has one or more roles.
@@ -110,6 +111,8 @@ type Config struct {
 	AuditFullInterval time.Duration // between those of them that are full
 
 	PruneInterval time.Duration // between deletions of expired sessions and log-in failures; 1 min when 0
+	TracesURL     string        // of a collector of OpenTelemetry spans; none are exported when empty
+	TracesPercent int           // of the traces that are exported
 	DrainDelay    time.Duration // between reporting "not ready" and closing the listener
 	DrainTimeout  time.Duration // for running requests to finish; 25 s when 0
 	LoseMoney     bool          // start although the database may lose committed transactions
@@ -135,6 +138,7 @@ type Server struct {
 	queues  *settle.Queues
 	settler *settle.Settler
 	auth    *auth.Service
+	spans   *spans.Exporter // nil if none are exported
 	notices *notices.Inbox
 	metrics metrics
 	monitor monitor
@@ -275,7 +279,14 @@ func (s *Server) assemble() error {
 	s.metrics = newMetrics()
 	s.ledger = ledger.Open(ledger.Config{Pool: s.pool, Logger: s.log, OnBatch: s.metrics.batches.Observe})
 	s.auditor = &ledger.Auditor{Pool: s.pool, Keys: func() []ledger.AuditKey { return AuditKeys(*s.secrets.Load()) }}
-	bankClient, err := bank.NewClient(bank.ClientConfig{URL: s.config.BankURL, Token: s.config.BankToken})
+	var err error
+	s.spans, err = spans.New(context.Background(), spans.Config{
+		URL: s.config.TracesURL, Percent: s.config.TracesPercent, Version: s.config.Version, Roles: roleNames(s.config.Roles), Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	bankClient, err := bank.NewClient(bank.ClientConfig{URL: s.config.BankURL, Token: s.config.BankToken, Spans: s.spans})
 	if err != nil {
 		return err
 	}
@@ -283,7 +294,7 @@ func (s *Server) assemble() error {
 	s.settler = settle.New(settle.Config{
 		Pool: s.pool, Ledger: s.ledger, Bank: bankClient, Logger: s.log, Metrics: s.metrics.settlement,
 		MaxAttempts: s.config.ReviewAttempts, MaxAge: s.config.ReviewAge,
-		CallbackSecret: s.config.Secrets.BankCallback.Reveal(), Enqueue: dispatcher.EnqueueAttempt,
+		CallbackSecret: s.config.Secrets.BankCallback.Reveal(), Enqueue: dispatcher.EnqueueAttempt, Spans: s.spans,
 	})
 	s.queues = settle.NewQueues(s.config.Redis)
 	s.monitor = s.newMonitor()
@@ -379,7 +390,7 @@ func (s *Server) newAPI(dispatcher *settle.Dispatcher, mails func(mail.Task)) *a
 		DefaultCurrency: s.config.DefaultCurrency, Version: s.config.Version, Logger: s.log, Metrics: s.metrics.api, Limits: s.newLimits(),
 		Notices: s.notices, Part: s.part(), InFlight: s.config.InFlight, TrustedProxies: s.config.TrustedProxies, Connections: s.connections(),
 		Triggers: s.config.Triggers, TryOut: s.config.Triggers != nil, Mail: mails, TLS: s.certificates.config(),
-		FourEyes: s.config.FourEyes, OperatorsWithoutSecondFactor: s.config.OperatorsWithoutSecondFactor,
+		FourEyes: s.config.FourEyes, Spans: s.spans, OperatorsWithoutSecondFactor: s.config.OperatorsWithoutSecondFactor,
 	})
 }
 

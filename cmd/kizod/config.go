@@ -72,6 +72,8 @@ var (
 	mailFrom        = setting{"mail_from", "", false, "sender of mail to users, such as kizo@example.com", anything}
 	mailPassword    = setting{"mail_password_file", "", false, "file with the password of the mail server, which only the user of kizod may read", anything}
 	mailRate        = setting{"mail_rate", "300", false, "mails per minute, of all processes together", checkCount}
+	tracesURL       = setting{"traces_url", "", false, "URL of a collector of OpenTelemetry traces (OTLP/HTTP), such as http://127.0.0.1:4318/v1/traces; empty exports none", checkOptionalURL}
+	tracesPercent   = setting{"traces_percent", "100", false, "percentage of the traces that are exported, 1 to 100", checkPercent}
 	drainDelay      = setting{"drain_delay", "0s", false, "time between failing /readyz and closing the listener", checkDuration}
 	logFormat       = setting{"log_format", "", false, "text or json; by default text on a terminal, else json", oneOf("", "text", "json")}
 	logLevel        = setting{"log_level", "info", false, "debug, info, warn or error", oneOf("debug", "info", "warn", "error")}
@@ -317,6 +319,20 @@ func checkURL(value string) error {
 	u, err := url.Parse(value)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return errors.New("is not a URL; write it as https://host/path")
+	}
+	return nil
+}
+
+func checkOptionalURL(value string) error {
+	if value == "" {
+		return nil
+	}
+	return checkURL(value)
+}
+
+func checkPercent(value string) error {
+	if n, err := strconv.Atoi(value); err != nil || n < 1 || n > 100 {
+		return fmt.Errorf("%q is not a number from 1 to 100", value)
 	}
 	return nil
 }

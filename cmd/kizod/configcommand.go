@@ -29,7 +29,7 @@ func serveGroups() []settingGroup {
 		{"Users, passwords, and sessions", []setting{currency, hashSlots, hashMaxWait, sessionIdle, sessionLifetime, fourEyes}},
 		{"Mail to users", []setting{mailURL, mailFrom, mailPassword, mailRate}},
 		{"Payments and audits", []setting{reviewAttempts, reviewAge, auditInterval, auditFull}},
-		{"Logs, and the end of the process", []setting{logFormat, logLevel, drainDelay}},
+		{"Logs, traces, and the end of the process", []setting{logFormat, logLevel, tracesURL, tracesPercent, drainDelay}},
 	}
 }
 
@@ -47,6 +47,7 @@ func examples() map[string]string {
 		databaseURL.key: "postgres://kizo_app:PASSWORD@127.0.0.1/kizo", bankURL.key: "https://bank.example", bankToken.key: "TOKEN",
 		bankCallbackSecret.key: "SECRET", tlsCert.key: "/etc/kizo/tls/cert.pem", tlsKey.key: "/etc/kizo/tls/key.pem", redisURL.key: "redis://:PASSWORD@127.0.0.1:6379/0", proxies.key: "127.0.0.1", pprofListen.key: "127.0.0.1:7423", logFormat.key: "json",
 		mailURL.key: "smtps://kizo@mail.example.com:465", mailFrom.key: "kizo@example.com", mailPassword.key: "/etc/kizo/mail-password",
+		tracesURL.key: "http://127.0.0.1:4318/v1/traces",
 	}
 }
 

@@ -76,6 +76,7 @@ and the log level.`,
 				ReviewAttempts: read.count(reviewAttempts), ReviewAge: read.duration(reviewAge),
 				AuditInterval: read.duration(auditInterval), AuditFullInterval: read.duration(auditFull),
 				DefaultCurrency: money.Currency(read.get(currency)), DrainDelay: read.duration(drainDelay),
+				TracesURL: read.get(tracesURL), TracesPercent: read.count(tracesPercent),
 				Mail: sender, MailRate: read.count(mailRate),
 				LoseMoney: loseMoney, AcceptPlainText: plainText, Version: version, Logger: log,
 			})

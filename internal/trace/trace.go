@@ -6,8 +6,8 @@
 //	│  trace id: the same in all         span id: of     └ flags; 01: the trace is recorded
 //	version      processes               one request
 //
-// Kizo collects no spans: the ids are written to logs and stored with payments. The package imports
-// nothing of Kizo.
+// The ids are written to logs and stored with payments; server/spans exports the spans of kizod.
+// The package imports nothing of Kizo.
 package trace
 
 import (
@@ -25,9 +25,10 @@ const Length = 55
 
 // A Context is the trace id and the span id of one request. The zero value is no trace.
 type Context struct {
-	trace [16]byte
-	span  [8]byte
-	flags byte
+	trace  [16]byte
+	span   [8]byte
+	parent [8]byte // the span that this one is a child of; zeros if it has none, or it is not known
+	flags  byte
 }
 
 // sampled and random are the flags that this version knows. Others must be sent as 0.
@@ -48,11 +49,15 @@ func (c Context) Child() Context {
 	if !c.Valid() {
 		return c
 	}
+	c.parent = c.span
 	for c.span = [8]byte{}; c.span == [8]byte{}; {
 		binary.NativeEndian.PutUint64(c.span[:], rand.Uint64()) //nolint:gosec // an id, not a secret
 	}
 	return c
 }
+
+// IDs returns the ids; parent is zeros if the span has no parent, or c was parsed.
+func (c Context) IDs() (trace [16]byte, span, parent [8]byte) { return c.trace, c.span, c.parent }
 
 // Valid reports whether c is a trace, not the zero value.
 func (c Context) Valid() bool { return c.trace != [16]byte{} }

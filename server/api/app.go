@@ -22,6 +22,7 @@ import (
 	"github.com/JDevAman/kizo/server/listener"
 	"github.com/JDevAman/kizo/server/mail"
 	"github.com/JDevAman/kizo/server/notices"
+	"github.com/JDevAman/kizo/server/spans"
 )
 
 // Config configures an API. Logger, Metrics, and the fields from Limits on are optional.
@@ -48,6 +49,8 @@ type Config struct {
 
 	// OperatorsWithoutSecondFactor lets operators act without a second factor, as kizod dev does.
 	OperatorsWithoutSecondFactor bool
+
+	Spans *spans.Exporter // gets a span for each request; nil exports none
 
 	FourEyes FourEyes // above which actions of operators need the approval of another one
 }
@@ -78,6 +81,7 @@ type API struct {
 	triggers   Triggers
 	noFactor   bool // operators need no second factor
 	fourEyes   FourEyes
+	spans      *spans.Exporter
 	mail       func(mail.Task)
 	notices    *notices.Inbox
 	listener   listener.Config
@@ -98,7 +102,7 @@ func New(config Config) *API {
 		batches: newBatchLimits(),
 		ledger:  config.Ledger, auth: config.Auth, ops: config.Ops, enqueue: config.Enqueue,
 		currency: config.DefaultCurrency, log: config.Logger, metrics: config.Metrics, timeout: 15 * time.Second,
-		triggers: config.Triggers, mail: config.Mail, notices: config.Notices, tls: config.TLS, noFactor: config.OperatorsWithoutSecondFactor, fourEyes: config.FourEyes,
+		triggers: config.Triggers, mail: config.Mail, notices: config.Notices, tls: config.TLS, noFactor: config.OperatorsWithoutSecondFactor, fourEyes: config.FourEyes, spans: config.Spans,
 		part: config.Part, limits: config.Limits, proxies: config.TrustedProxies,
 		userPolicy: config.Limits.UserPolicy.field("user"), addressPolicy: config.Limits.AddressPolicy.field("address"),
 	}

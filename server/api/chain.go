@@ -10,7 +10,7 @@ import (
 
 // middlewares returns the steps that every request passes, in order. doc.go draws them.
 func (a *API) middlewares() []fiber.Handler {
-	return []fiber.Handler{identify, a.metrics.observe, a.recoverPanic}
+	return []fiber.Handler{identify, a.observe, a.recoverPanic}
 }
 
 // guards returns the steps that a request to an operation of the contract passes next, in order.

@@ -11,6 +11,8 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/JDevAman/kizo/server/spans"
 )
 
 // secondsBuckets are finest around the targets at p99: 20 to 50 ms for payments, 100 ms for the
@@ -81,7 +83,7 @@ func (m *Metrics) Collectors() []prometheus.Collector {
 }
 
 // observe measures the request.
-func (m *Metrics) observe(c *fiber.Ctx) error {
+func (a *API) observe(c *fiber.Ctx) error {
 	started := time.Now()
 	err := c.Next()
 	labels := requestLabels{c.Method(), c.Route().Path, c.Response().StatusCode()}
@@ -91,8 +93,26 @@ func (m *Metrics) observe(c *fiber.Ctx) error {
 			labels.route = "none" // a path that the caller made up must not become a label
 		}
 	}
-	m.observer(labels).Observe(time.Since(started).Seconds())
+	a.metrics.observer(labels).Observe(time.Since(started).Seconds())
+	if a.spans != nil {
+		a.spans.Record(spanOf(c, labels, started))
+	}
 	return err
+}
+
+// spanOf returns the span of a request. Only errors of the server are failures of it.
+func spanOf(c *fiber.Ctx, of requestLabels, began time.Time) spans.Span {
+	s := spans.Span{
+		Name: of.method + " " + of.route, Kind: spans.Server, Trace: traceOf(c), Began: began,
+		Attributes: []spans.Attribute{
+			spans.Text("http.request.method", of.method), spans.Text("http.route", of.route),
+			spans.Number("http.response.status_code", of.status), spans.Text("kizo.request_id", requestID(c)),
+		},
+	}
+	if of.status >= http.StatusInternalServerError {
+		s.Failure = http.StatusText(of.status)
+	}
+	return s
 }
 
 func (m *Metrics) observer(labels requestLabels) prometheus.Observer {

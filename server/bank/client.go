@@ -16,6 +16,7 @@ import (
 
 	"github.com/JDevAman/kizo/internal/trace"
 	"github.com/JDevAman/kizo/server/bank/internal/wire"
+	"github.com/JDevAman/kizo/server/spans"
 )
 
 const (
@@ -27,9 +28,10 @@ const (
 
 // ClientConfig configures a [Client].
 type ClientConfig struct {
-	URL     string        // http or https, with host, without query; required
-	Token   string        // sent as Authorization: Bearer; empty sends none
-	Timeout time.Duration // of one call, including the wait for a connection; DefaultTimeout if 0
+	URL     string          // http or https, with host, without query; required
+	Token   string          // sent as Authorization: Bearer; empty sends none
+	Timeout time.Duration   // of one call, including the wait for a connection; DefaultTimeout if 0
+	Spans   *spans.Exporter // gets a span for each call; nil exports none
 }
 
 // Client is a [Bank] over HTTP. Each call is a span of the trace in its context. A client is safe
@@ -177,8 +179,11 @@ func (c *Client) call(ctx context.Context, method string, target *url.URL, body 
 	if err != nil {
 		return 0, nil, &Error{Code: CodeInvalid, Err: err}
 	}
-	c.setHeaders(req, body != nil)
+	span := trace.From(ctx).Child()
+	c.setHeaders(req, span, body != nil)
+	began := time.Now()
 	resp, err := c.http.Do(req)
+	c.cfg.Spans.Record(spanOf(req, resp, err, span, began))
 	if err != nil {
 		return 0, nil, transportError(0, err)
 	}
@@ -194,7 +199,25 @@ func (c *Client) call(ctx context.Context, method string, target *url.URL, body 
 	return resp.StatusCode, data, nil
 }
 
-func (c *Client) setHeaders(req *http.Request, hasBody bool) {
+// spanOf returns the span of a call, up to the header of its answer.
+func spanOf(req *http.Request, resp *http.Response, err error, ids trace.Context, began time.Time) spans.Span {
+	s := spans.Span{
+		Name: "bank " + req.Method, Kind: spans.Client, Trace: ids, Began: began,
+		Attributes: []spans.Attribute{spans.Text("http.request.method", req.Method), spans.Text("server.address", req.URL.Host)},
+	}
+	switch {
+	case err != nil:
+		s.Failure = transportError(0, err).Error()
+	default:
+		s.Attributes = append(s.Attributes, spans.Number("http.response.status_code", resp.StatusCode))
+		if resp.StatusCode >= http.StatusBadRequest {
+			s.Failure = http.StatusText(resp.StatusCode)
+		}
+	}
+	return s
+}
+
+func (c *Client) setHeaders(req *http.Request, span trace.Context, hasBody bool) {
 	req.Header.Set("Accept", "application/json")
 	if hasBody {
 		req.Header.Set("Content-Type", "application/json")
@@ -202,8 +225,8 @@ func (c *Client) setHeaders(req *http.Request, hasBody bool) {
 	if c.cfg.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.cfg.Token)
 	}
-	if span := trace.From(req.Context()); span.Valid() {
-		req.Header.Set(trace.Header, span.Child().String())
+	if span.Valid() {
+		req.Header.Set(trace.Header, span.String())
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/JDevAman/kizo/server/failpoint"
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/server/problem"
+	"github.com/JDevAman/kizo/server/spans"
 )
 
 // Config configures a [Settler]. Pool, Ledger and Bank are required. A field that is zero has the
@@ -42,6 +43,7 @@ type Config struct {
 	CallbackSecret    []byte        // key of the callback signatures; without it every callback is refused
 	// Enqueue creates a task for an attempt that has become due. It must not block [no task].
 	Enqueue func(transfer uuid.UUID, attempt int)
+	Spans   *spans.Exporter // gets a span for each attempt; nil exports none
 }
 
 func (c Config) withDefaults() Config {
@@ -139,7 +141,9 @@ func (s *Settler) SettleOne(ctx context.Context, transfer uuid.UUID) (retryIn ti
 // decideRetry says what happens next. If ctx ends first, the payment is due at once for another
 // worker. retryIn is the time until the next attempt, or 0 if this worker need not enqueue one.
 func (s *Settler) attempt(ctx context.Context, c claim) (retryIn time.Duration, err error) {
-	ctx = trace.Into(ctx, c.trace) // requests to the bank belong to the trace that created the payment
+	c.trace = c.trace.Child() // the attempt and its requests to the bank belong to the trace that created the payment
+	ctx = trace.Into(ctx, c.trace)
+	defer func(began time.Time) { s.config.Spans.Record(spanOf(c, began, retryIn, err)) }(time.Now())
 	held, release := s.keepLease(ctx, c)
 	defer release()
 	result := s.ask(held, c)
@@ -164,6 +168,21 @@ func (s *Settler) attempt(ctx context.Context, c claim) (retryIn time.Duration, 
 		"attempts", c.attempts, "in", decision.delay, "error", result.err)
 	s.config.Metrics.outcomeUnknown()
 	return decision.delay, s.postpone(ctx, c, decision.delay, result)
+}
+
+// spanOf returns the span of an attempt, which failed if it must be repeated.
+func spanOf(c claim, began time.Time, retryIn time.Duration, err error) spans.Span {
+	of := spans.Span{
+		Name: "settle " + string(c.instruction.Direction), Kind: spans.Consumer, Trace: c.trace, Began: began,
+		Attributes: []spans.Attribute{spans.Text("kizo.transfer", c.transfer.String()), spans.Number("kizo.attempt", c.attempts)},
+	}
+	switch {
+	case err != nil:
+		of.Failure = err.Error()
+	case retryIn > 0:
+		of.Failure = "the outcome is not known yet"
+	}
+	return of
 }
 
 // compareAnswers records a discrepancy if the answer differs from the one that Submit gave at an
