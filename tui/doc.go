@@ -13,7 +13,7 @@
 // # Keys
 //
 // A key is bound by a binding (keys.go) in the keys method of the screen where it works, and by
-// model.globalKeys (frame.go) if it works on every page:
+// model.globalBindings (frame.go) if it works on every page:
 //
 //	Wallet       wallet.go          walletScreen.keys
 //	Transfers    transfersview.go   transfersScreen.keys
@@ -26,7 +26,10 @@
 //	results      books.go           resultScreen.keys
 //	log-in       login.go           loginScreen.keys
 //	text fields  field.go           textField.keys
-//	everywhere   frame.go           model.globalKeys
+//	everywhere   frame.go           model.globalBindings
+//
+// The user may replace keys of pages, and add commands (keymap.go, command.go): model.keysOf and
+// model.globalKeys return the bindings that work.
 //
 // The footer, the help and the palette show these bindings, so that every key that they show works.
 // model.key (frame.go) looks a key up: first in the focused screen, then in the global keys.

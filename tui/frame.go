@@ -23,7 +23,7 @@ func (m *model) key(msg tea.KeyMsg) tea.Cmd {
 		return nil
 	}
 	seen := m.focused()
-	if b, found := find(seen.keys(&m.shared), name); found {
+	if b, found := find(m.keysOf(seen), name); found {
 		return b.run(&m.shared)
 	}
 	if m.pageHasFocus() && (!seen.typing() || !isText(msg)) {
@@ -103,14 +103,15 @@ func (m *model) wheel(key string) tea.Cmd {
 	return tea.Batch(commands...)
 }
 
-// globalKeys returns the keys that work on every page.
-func (m *model) globalKeys() []binding {
+// globalBindings returns the default keys that work on every page.
+func (m *model) globalBindings() []binding {
 	keys := []binding{
 		{keys: []string{"?", "f1"}, shown: "?", typed: "F1", help: "keys", command: "kizo help", run: func(s *shared) tea.Cmd { s.open(newHelpScreen(m.keymap())); return nil }},
 		{keys: []string{":", "ctrl+k"}, shown: ":", typed: "ctrl-k", help: "commands", run: func(s *shared) tea.Cmd { s.open(newPaletteScreen(m.keymap())); return nil }},
 		{keys: []string{"q"}, shown: "q", help: "quit", run: m.quit},
 		{keys: []string{"tab"}, shown: "tab", help: "next screen", run: func(*shared) tea.Cmd { return m.turnBy(1) }},
 		{keys: []string{"shift+tab"}, shown: "shift-tab", help: "previous screen", run: func(*shared) tea.Cmd { return m.turnBy(-1) }},
+		{keys: []string{"-", "ctrl+o"}, shown: "-", typed: "ctrl-o", help: m.backHelp(), off: m.backOff(), run: m.back},
 		{keys: []string{"r"}, shown: "r", help: "refresh, or reconnect now", command: "kizo dashboard --once", run: func(*shared) tea.Cmd { m.retryNow(); return m.askSummary() }},
 		{keys: []string{"m"}, shown: "m", help: m.mouseHelp(), run: func(*shared) tea.Cmd { return m.toggleMouse() }},
 		{keys: []string{"A"}, shown: "A", help: "log in a device that shows a code", command: "kizo approve CODE", run: func(s *shared) tea.Cmd { s.open(newApproveScreen()); return nil }},
@@ -154,6 +155,20 @@ func (m *model) unfinishedWork() string {
 	return ""
 }
 
+func (m *model) backHelp() string {
+	if n := len(m.trail); n > 0 {
+		return "back to " + m.pages[m.trail[n-1]].title
+	}
+	return "back to the screen before"
+}
+
+func (m *model) backOff() string {
+	if len(m.trail) == 0 {
+		return "no other screen was shown before"
+	}
+	return ""
+}
+
 func (m *model) mouseHelp() string {
 	if m.mouse {
 		return "turn the mouse off, so that the terminal selects text"
@@ -172,7 +187,7 @@ func (m *model) toggleMouse() tea.Cmd {
 
 func (m *model) keymap() []keyGroup {
 	p := m.pages[m.shown]
-	keys := p.keys(&m.shared)
+	keys := m.keysOf(p.screen)
 	var rest []binding // a page's own binding overrides a global one
 	for _, b := range m.globalKeys() {
 		if !slices.ContainsFunc(b.keys, func(key string) bool { _, own := find(keys, key); return own }) {
@@ -212,6 +227,9 @@ func (m *model) turnBy(direction int) tea.Cmd {
 func (m *model) turn(to int) tea.Cmd {
 	if l, wants := m.pages[m.shown].screen.(leaver); wants && to != m.shown {
 		l.leave()
+	}
+	if to != m.shown {
+		m.trail = append(m.trail[max(0, len(m.trail)-maxTrail+1):], m.shown)
 	}
 	m.shown = to
 	m.close()
@@ -389,7 +407,7 @@ func (m *model) footer() string {
 	if connectionHelp := m.connectionHelp(); connectionHelp != "" {
 		return m.Bad.Render(draw.Fit(" "+connectionHelp, m.width))
 	}
-	keys := m.focused().keys(&m.shared)
+	keys := m.keysOf(m.focused())
 	switch {
 	case m.pageHasFocus() && m.focused().typing():
 		for _, b := range m.globalKeys() {

@@ -28,6 +28,7 @@ type model struct {
 	shared
 	pages    []page
 	shown    int
+	trail    []int        // the pages that were shown before, the last one last
 	login    *loginScreen // replaces all pages while there is no session; nil otherwise
 	mouse    bool         // the dashboard receives the mouse; if false, the terminal selects text with it
 	tabs     []pageTab    // where the tabs were last drawn
@@ -37,6 +38,9 @@ type model struct {
 	asking bool // a request for the summary is in progress
 	dirty  bool // the summary changed during the request
 }
+
+// maxTrail limits the pages that are remembered to go back to.
+const maxTrail = 20
 
 // tickMsg comes once per second and updates ages on the screen.
 type tickMsg struct{}
@@ -55,13 +59,16 @@ type showMsg struct{ title string }
 
 func newModel(first shared, clock func() time.Time, retryNow func()) *model {
 	first.now = clock()
-	return &model{
+	m := &model{
 		shared: first, mouse: true, clock: clock, retryNow: retryNow,
 		pages: []page{
 			{"Wallet", &walletScreen{}}, {"Transfers", newTransfersScreen()}, {"Send", newSendScreen()},
 			{"Queues", newQueuesScreen()}, {"Health", &healthScreen{}},
 		},
 	}
+	m.startAt(first.custom.Start)
+	m.selection = m.selected
+	return m
 }
 
 func (m *model) Init() tea.Cmd { return tick() }
@@ -95,6 +102,9 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			return m, m.askSummary()
 		}
 		return m, nil
+	case commandDoneMsg:
+		m.commandDone(msg)
+		return m, m.askSummary()
 	case copiedMsg:
 		m.copied(msg)
 		return m, nil

@@ -22,6 +22,10 @@ type Config struct {
 	Readonly string // why every change is refused; empty if none is
 	Currency string // of the default wallet; empty if the user has not chosen one
 	Filters  []SavedFilter
+	Custom   Custom // checked by its Check
+
+	// Environment returns the environment of the user's commands, without secrets.
+	Environment func() []string
 
 	// Move records a command, sends it and records the result, as every command that moves money
 	// does. what describes it to the user: "transfer 12.50 USD to @bob".
@@ -58,7 +62,7 @@ func Run(ctx context.Context, c Config) error {
 	m := newModel(shared{
 		pen: pen{c.Theme, c.Detail}, server: c.Server, context: c.Context, readonly: c.Readonly, currency: c.Currency, saved: c.Filters,
 		move:   func(command client.Command, what string) (client.Receipt, error) { return c.Move(ctx, command, what) },
-		newKey: client.NewKey, recorded: c.Unfinished, payeeNames: c.Payees, exportDir: c.ExportDir, terminal: terminal, inTmux: c.Tmux,
+		newKey: client.NewKey, recorded: c.Unfinished, payeeNames: c.Payees, exportDir: c.ExportDir, terminal: terminal, custom: c.Custom, environment: c.Environment, inTmux: c.Tmux,
 	}, c.Now, dataFeed.now)
 	program = tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(c.In), tea.WithOutput(terminal), tea.WithAltScreen(),
 		tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler(), tea.WithMouseCellMotion())

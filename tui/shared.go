@@ -64,6 +64,10 @@ type shared struct {
 	unfinished   []Unfinished
 	unfinishedAt time.Time // when they were last read
 
+	custom      Custom
+	selection   func() map[string]string // the facts of the selected row
+	environment func() []string          // of the user's commands; nil: that of this process
+
 	me         client.User
 	summary    *client.Summary   // nil before the first one
 	recent     []client.Transfer // the newest known transfers, newest first, at most maxRecent

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"os"
@@ -38,6 +39,9 @@ is read-only, unless it is started with --confirm-context NAME.
 --json as one object, for scripts. Neither needs a terminal.`,
 		Args: takes(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.checkTheme(opts.theme); err != nil {
+				return err
+			}
 			if opts.once || opts.output.wantsJSON() {
 				return dashboardOnce(cmd.Context(), a, opts.output)
 			}
@@ -50,7 +54,8 @@ is read-only, unless it is started with --confirm-context NAME.
 	opts.output.addTo(cmd, a, tui.Snapshot{})
 	cmd.Flags().BoolVar(&opts.once, "once", false, "print once, as plain text")
 	cmd.Flags().BoolVar(&opts.readonly, "readonly", false, "refuse every change")
-	addChoice(cmd, &opts.theme, "theme", "auto", strings.Join(theme.Names(), ", ")+"; NO_COLOR is respected", theme.Names())
+	cmd.Flags().StringVar(&opts.theme, "theme", "", strings.Join(theme.Names(), ", ")+", or a skin of kizo help dashboard-file (default auto); NO_COLOR is respected")
+	_ = cmd.RegisterFlagCompletionFunc("theme", a.completeTheme)
 	return cmd
 }
 
@@ -62,7 +67,11 @@ func dashboardRun(ctx context.Context, opts *dashboardOptions) error {
 	if glyphs := strings.ToLower(a.env("KIZO_GLYPHS")); glyphs != "" && !slices.Contains(draw.Details(), glyphs) {
 		return usagef("KIZO_GLYPHS: %q is not %s", glyphs, joinOr(draw.Details()))
 	}
-	painted, err := theme.FromEnvironment(opts.theme, a.env)
+	own, err := a.dashboardConfig()
+	if err != nil {
+		return err
+	}
+	painted, err := theme.FromEnvironment(cmp.Or(opts.theme, own.theme, "auto"), a.env, own.skins...)
 	if err != nil {
 		return usage(err)
 	}
@@ -91,7 +100,7 @@ func dashboardRun(ctx context.Context, opts *dashboardOptions) error {
 	if err != nil {
 		return err
 	}
-	own, err := a.dashboardConfig()
+	environment, err := a.pluginEnvironment(os.Environ())
 	if err != nil {
 		return err
 	}
@@ -106,6 +115,7 @@ func dashboardRun(ctx context.Context, opts *dashboardOptions) error {
 	ctx = trace.Into(ctx, trace.Context{}) // a long session is not one trace
 	return tui.Run(ctx, tui.Config{
 		Server: kizo, Context: name, Theme: painted, Detail: draw.DetailOf(a.env), Readonly: readonly, Currency: config.Currency.Value, Filters: own.filters,
+		Custom: own.custom, Environment: func() []string { return slices.Clone(environment) },
 		Move: func(ctx context.Context, command client.Command, what string) (client.Receipt, error) {
 			var shown client.Receipt
 			err := quiet.move(ctx, kizo, command, what, func(r client.Receipt) (client.Transfer, error) {
@@ -119,6 +129,41 @@ func dashboardRun(ctx context.Context, opts *dashboardOptions) error {
 		ExportDir:  here, Tmux: a.env("TMUX") != "",
 		In: os.Stdin, Out: os.Stdout, Now: a.now,
 	})
+}
+
+// checkTheme returns an error if the name on the command line, if there is one, is that of no theme
+// and no skin.
+func (a *app) checkTheme(name string) error {
+	if name == "" {
+		return nil
+	}
+	own, err := a.dashboardConfig()
+	if err != nil {
+		return err
+	}
+	names := theme.Names()
+	for _, skin := range own.skins {
+		names = append(names, skin.Name)
+	}
+	if slices.Contains(names, name) {
+		return nil
+	}
+	err = usagef("--theme: %q is not %s", name, joinOr(names))
+	if near := nearestWord(name, names); near != "" {
+		return &misspelled{err, name, near}
+	}
+	return err
+}
+
+// completeTheme completes the names of themes and of the user's skins.
+func (a *app) completeTheme(_ *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
+	names := theme.Names()
+	if own, err := a.dashboardConfig(); err == nil {
+		for _, skin := range own.skins {
+			names = append(names, skin.Name)
+		}
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, prefix) }), cobra.ShellCompDirectiveNoFileComp
 }
 
 // readonlyReason returns why the dashboard must refuse every change; empty if it need not.

@@ -124,7 +124,7 @@ func (t *town) goOn(ctx context.Context, opts *demoOptions, there *app) error {
 	traffic.Go(func() { t.live(ctx, opts.seed) })
 	defer traffic.Wait()
 	defer stop()
-	return dashboardRun(ctx, &dashboardOptions{app: there, theme: "auto"})
+	return dashboardRun(ctx, &dashboardOptions{app: there})
 }
 
 // town is the users of kizo demo while it runs.

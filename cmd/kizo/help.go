@@ -79,6 +79,7 @@ func helpTopics(outputs []documented) []*cobra.Command {
 		{Use: "credentials", Short: "Where sessions are kept", Long: credentialsHelp},
 		{Use: "api-keys", Short: "API keys for scripts", Long: apiKeysHelp},
 		{Use: "formatting", Short: "Output formats", Long: formattingHelp + columnsHelp(outputs)},
+		{Use: "dashboard-file", Short: "Keys, colors and commands of the dashboard", Long: dashboardFileHelp},
 		{Use: "batch", Short: "Payouts from a file", Long: batchHelp},
 	}
 }

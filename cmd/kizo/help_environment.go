@@ -50,7 +50,7 @@ Files:
   $XDG_CONFIG_HOME/kizo/config.toml         your settings
   $XDG_CONFIG_HOME/kizo/contexts/           contexts, one file for each
   $XDG_CONFIG_HOME/kizo/payees/             your names for payees, one file for each server and user
-  $XDG_CONFIG_HOME/kizo/dashboard.toml      the dashboard: saved filters in a table [filters], such as big = "amt:>1000"
+  $XDG_CONFIG_HOME/kizo/dashboard.toml      the dashboard: keys, colors, filters, commands; kizo help dashboard-file
   /etc/kizo/config.toml                     settings for all users of this computer
   $XDG_STATE_HOME/kizo/sessions/            sessions, one file for each server; they hold tokens in
                                             plain text, and only you may read them, unless the

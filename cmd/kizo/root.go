@@ -22,7 +22,7 @@ Begin with an account and some money.`,
 			if !a.hasScreen() {
 				return cmd.Help()
 			}
-			return dashboardRun(cmd.Context(), &dashboardOptions{app: a, theme: "auto"})
+			return dashboardRun(cmd.Context(), &dashboardOptions{app: a})
 		},
 		SilenceErrors: true,
 		SilenceUsage:  true,

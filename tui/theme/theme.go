@@ -23,13 +23,15 @@ import (
 	"github.com/muesli/termenv"
 )
 
-// Names returns the themes. auto is light or dark according to COLORFGBG, and dark without it; with
-// NO_COLOR it is mono.
-func Names() []string { return []string{"auto", "dark", "light", "high-contrast", "mono"} }
+// Names returns the themes. auto is light or dark according to COLORFGBG, and dark without it, and
+// so are high-contrast, catppuccin, gruvbox, solarized and nord; with NO_COLOR each is mono.
+func Names() []string {
+	return []string{"auto", "dark", "dusk", "light", "paper", "high-contrast", "mono", "catppuccin", "gruvbox", "solarized", "nord"}
+}
 
 // Theme is a style for each role of text.
 type Theme struct {
-	Name string // one of Names
+	Name string // one of Names, or that of a skin
 
 	Plain  lipgloss.Style // most text
 	Dim    lipgloss.Style // labels, help, old data
@@ -46,46 +48,60 @@ type Theme struct {
 	GoodBadge, WarnBadge, BadBadge lipgloss.Style // short words with a background color
 }
 
-// FromEnvironment returns the named theme for this terminal, according to NO_COLOR, COLORTERM, TERM
-// and COLORFGBG. The error says that there is no such theme.
-func FromEnvironment(name string, env func(string) string) (Theme, error) {
-	profile := profileOf(env)
-	if env("NO_COLOR") != "" && slices.Contains(Names(), name) {
+// FromEnvironment returns the named theme or skin for this terminal, according to NO_COLOR,
+// COLORTERM, TERM and COLORFGBG. The error says that there is no such theme.
+func FromEnvironment(name string, env func(string) string, skins ...Skin) (Theme, error) {
+	profile, dark := profileOf(env), darkBackground(env("COLORFGBG"))
+	i := slices.IndexFunc(skins, func(s Skin) bool { return s.Name == name })
+	switch {
+	case i < 0 && !slices.Contains(Names(), name):
+		return Theme{}, unknown(name, skins)
+	case env("NO_COLOR") != "":
 		// Bold and reverse remain: NO_COLOR is about colors (no-color.org).
 		painted, err := New("mono", true, profile)
 		painted.Name = name
 		return painted, err
+	case i >= 0:
+		return skins[i].paint(dark, profile), nil
 	}
-	return New(name, darkBackground(env("COLORFGBG")), profile)
+	return New(name, dark, profile)
 }
 
-// New returns the named theme. dark chooses the variant of auto and high-contrast.
+// New returns the named theme. dark chooses the variant of those that have two.
 func New(name string, dark bool, profile termenv.Profile) (Theme, error) {
 	if !slices.Contains(Names(), name) {
-		return Theme{}, unknown(name)
+		return Theme{}, unknown(name, nil)
 	}
-	renderer := lipgloss.NewRenderer(io.Discard)
-	renderer.SetColorProfile(profile)
-	renderer.SetHasDarkBackground(dark)
-	colors := palette{}
-	switch {
-	case name == "mono":
-	case name == "high-contrast" && dark:
-		colors = strongOnDark
-	case name == "high-contrast":
-		colors = strongOnLight
-	case name == "light", name == "auto" && !dark:
-		colors = onLight
-	default:
-		colors = onDark
-	}
-	painted := colors.paint(renderer)
+	painted := paletteOf(name, dark).paint(rendererOf(profile))
 	painted.Name = name
 	return painted, nil
 }
 
-func unknown(name string) error {
-	return fmt.Errorf("there is no theme %q; there are: %s", name, strings.Join(Names(), ", "))
+func rendererOf(profile termenv.Profile) *lipgloss.Renderer {
+	renderer := lipgloss.NewRenderer(io.Discard)
+	renderer.SetColorProfile(profile)
+	return renderer
+}
+
+// paletteOf returns the colors of a theme; none for mono.
+func paletteOf(name string, dark bool) palette {
+	variants := map[string][2]palette{
+		"auto": {onLight, onDark}, "dark": {onDark, onDark}, "light": {onLight, onLight}, "mono": {},
+		"high-contrast": {strongOnLight, strongOnDark}, "dusk": {dusk, dusk}, "paper": {paper, paper},
+		"catppuccin": {latte, mocha}, "gruvbox": {gruvboxLight, gruvboxDark}, "solarized": {solarizedLight, solarizedDark}, "nord": {snowStorm, polarNight},
+	}
+	if dark {
+		return variants[name][1]
+	}
+	return variants[name][0]
+}
+
+func unknown(name string, skins []Skin) error {
+	names := Names()
+	for _, s := range skins {
+		names = append(names, s.Name)
+	}
+	return fmt.Errorf("there is no theme %q; there are: %s", name, strings.Join(names, ", "))
 }
 
 // color is one color for three kinds of terminals.

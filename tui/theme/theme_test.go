@@ -28,6 +28,16 @@ func TestContrast(t *testing.T) {
 		{"light", onLight, light, 4.5},
 		{"high contrast on dark", strongOnDark, dark, 7},
 		{"high contrast on light", strongOnLight, light, 7},
+		{"dusk", dusk, dark, 4.5},
+		{"paper", paper, light, 4.5},
+		{"catppuccin mocha", mocha, []string{"#000000", "#1e1e2e"}, 4.5},
+		{"catppuccin latte", latte, []string{"#ffffff", "#eff1f5"}, 4.5},
+		{"gruvbox dark", gruvboxDark, []string{"#000000", "#282828"}, 4.5},
+		{"gruvbox light", gruvboxLight, []string{"#ffffff", "#fbf1c7"}, 4.5},
+		{"solarized dark", solarizedDark, []string{"#000000", "#002b36"}, 4.5},
+		{"solarized light", solarizedLight, []string{"#ffffff", "#fdf6e3"}, 4.5},
+		{"nord dark", polarNight, []string{"#000000", "#2e3440"}, 4.5},
+		{"nord light", snowStorm, []string{"#ffffff", "#eceff4"}, 4.5},
 	} {
 		p := test.palette
 		for role, c := range map[string]color{"dim": p.dim, "title": p.title, "accent": p.accent, "border": p.border,
@@ -145,6 +155,46 @@ func TestNothingIsLostWithoutColors(t *testing.T) {
 		got := style.Render("x")
 		if got == "x" || strings.Contains(got, "38;") || strings.Contains(got, "48;") {
 			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// TestEveryThemeHasAPalette of its own colors, on a dark and on a light background.
+func TestEveryThemeHasAPalette(t *testing.T) {
+	for _, name := range Names() {
+		for _, dark := range []bool{true, false} {
+			if none := paletteOf(name, dark) == (palette{}); none != (name == "mono") {
+				t.Errorf("%s, dark %v: no colors is %v", name, dark, none)
+			}
+		}
+	}
+}
+
+func TestSkins(t *testing.T) {
+	mine, err := NewSkin("mine", map[string]string{"base": "nord", "good": "#00FF00", "selected": "#000000 on #ffffff"})
+	testkit.Must(t, err)
+	painted, err := FromEnvironment("mine", environment("TERM", "xterm-256color", "COLORTERM", "truecolor"), mine)
+	testkit.Must(t, err)
+	testkit.Equal(t, "own color", painted.Good.Render("x"), "\x1b[38;2;0;255;0mx\x1b[0m")
+	testkit.Equal(t, "the base's color", painted.Warn.Render("x"), "\x1b[38;2;235;203;139mx\x1b[0m")
+	testkit.Equal(t, "own pair", painted.Selected.Render("x"), "\x1b[38;2;0;0;0;48;2;255;255;255mx\x1b[0m")
+	painted, err = FromEnvironment("mine", environment("TERM", "xterm-256color", "NO_COLOR", "1"), mine)
+	testkit.Must(t, err)
+	testkit.Equal(t, "NO_COLOR", painted.Good.Render("x"), "x")
+	if _, err := FromEnvironment("yours", environment(), mine); err == nil || !strings.Contains(err.Error(), "nord, mine") {
+		t.Errorf("%v", err)
+	}
+	for _, test := range []struct{ name, role, value, want string }{
+		{"nord", "good", "#00ff00", "not that of a theme"},
+		{"a\x1b[2J", "good", "#00ff00", "must be of a–z"},
+		{"mine", "good", "green", "is not a color"},
+		{"mine", "good", "#00ff00;31m", "is not a color"},
+		{"mine", "selected", "#00ff00", "a text and a background"},
+		{"mine", "shiny", "#00ff00", "there is no role"},
+		{"mine", "base", "mono", "is not one of"},
+	} {
+		if _, err := NewSkin(test.name, map[string]string{test.role: test.value}); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%+v: %v", test, err)
 		}
 	}
 }
