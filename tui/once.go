@@ -114,7 +114,7 @@ func (s Snapshot) Text() string {
 		line("  none yet: kizo deposit 100")
 	}
 	for _, t := range s.Recent {
-		line("  %s", transferLine(t))
+		line("  %s", TransferLine(t))
 	}
 	if s.Ops != nil {
 		opsText(line, s.Ops, s.At)
@@ -124,8 +124,8 @@ func (s Snapshot) Text() string {
 	return out.String()
 }
 
-// transferLine returns a transfer as one line, with untrusted text cleaned.
-func transferLine(t client.Transfer) string {
+// TransferLine returns a transfer as one line, with untrusted text cleaned.
+func TransferLine(t client.Transfer) string {
 	other, word := t.From, "from"
 	if t.Direction == client.Out {
 		other, word = t.To, "to"

@@ -48,6 +48,9 @@ is read-only, unless it is started with --confirm-context NAME.
 			if !a.hasScreen() {
 				return withHint(usagef("%s needs a terminal", cmd.CommandPath()), cmd.CommandPath()+" --once")
 			}
+			if a.accessible() {
+				return statusRun(cmd.Context(), &statusOptions{app: a, watch: true})
+			}
 			return dashboardRun(cmd.Context(), opts)
 		},
 	}

@@ -167,6 +167,7 @@ func examplesTable() map[string]example {
 		"kizo email change ada@example.org":          {skip: "it needs a mail; testdata/script/mail.txtar runs it"},
 		"kizo email confirm":                         {skip: "it needs a mail; testdata/script/mail.txtar runs it"},
 		"kizo email confirm --code-stdin < code.txt": {skip: "it needs a mail; testdata/script/mail.txtar runs it"},
+		"kizo status --watch":                        {skip: endless},
 		"kizo demo":                                  {skip: "demo.txtar runs it"},
 		"kizo demo --dashboard=false":                {skip: "demo.txtar runs it"},
 		"kizo demo --live 5m":                        {skip: endless},

@@ -17,6 +17,7 @@ var variables = []struct{ name, meaning string }{
 	{"KIZO_WEBHOOK_SECRET", "the secret that signs the webhooks of kizo listen, instead of the one in its file"},
 	{"KIZO_CONFIG", "a configuration file to read instead of all others"},
 	{"KIZO_GLYPHS", "how the dashboard draws charts: braille, blocks or ascii; decided by TERM if not set"},
+	{"KIZO_ACCESSIBLE", "1: plain lines in place of the dashboard, and none is drawn again: kizo status --watch"},
 	{"KIZO_PAGER", "shows lists that are longer than the terminal; PAGER, then less -FIRX if not set, none if empty"},
 	{"PAGER", "see KIZO_PAGER"},
 	{"VISUAL", "the editor of kizo config edit; EDITOR if not set"},

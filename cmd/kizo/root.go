@@ -22,6 +22,9 @@ Begin with an account and some money.`,
 			if !a.hasScreen() {
 				return cmd.Help()
 			}
+			if a.accessible() {
+				return statusRun(cmd.Context(), &statusOptions{app: a, watch: true})
+			}
 			return dashboardRun(cmd.Context(), &dashboardOptions{app: a})
 		},
 		SilenceErrors: true,
@@ -102,6 +105,7 @@ Begin with an account and some money.`,
 	)
 	add("kizo",
 		newDashboardCommand(a),
+		newStatusCommand(a),
 		newConfigCommand(a),
 		newVersionCommand(a),
 		newOpsCommand(a),

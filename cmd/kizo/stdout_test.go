@@ -115,6 +115,7 @@ func outputCases() map[string]outputCase {
 		"kizo email verify":                 {skip: "without a terminal it prints nothing; mail.txtar runs it"},
 		"kizo email change":                 {skip: "without a terminal it prints nothing; mail.txtar runs it"},
 		"kizo email confirm":                {skip: "it needs a mailed code; mail.txtar runs it"},
+		"kizo status":                       {args: words()},
 		"kizo demo":                         {skip: "it needs a machine without its context and users; demo.txtar runs it"},
 		"kizo dev mail":                     {args: func(p *pairOfUsers) []string { return []string{"--data", filepath.Join(p.kizod.dir, "data")} }},
 		"kizo trigger":                      {moves: true, args: words("deposit.callback-twice", "1", "--wait=30s")},
