@@ -378,6 +378,7 @@ func (s *Server) startMail(working context.Context) func(mail.Task) {
 	if s.has(RoleWorker) {
 		worker := mail.NewWorker(mail.WorkerConfig{
 			Redis: s.config.Redis, Auth: s.auth, Sender: s.config.Mail, Rate: s.config.MailRate, Logger: s.log, Metrics: s.metrics.mail,
+			Notices: s.notices, Enqueue: queue.Enqueue,
 		})
 		s.run("mail worker", func() error { return worker.Run(working) })
 	}

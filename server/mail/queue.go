@@ -29,6 +29,7 @@ const (
 	PasswordReset Kind = "password_reset"
 	VerifyEmail   Kind = "verify_email"
 	ChangeEmail   Kind = "change_email" // to the new address
+	Notices       Kind = "notices"      // those of a user that are due
 
 	// To the earlier address.
 	EmailChangeRequested Kind = "email_change_requested"
@@ -37,7 +38,7 @@ const (
 )
 
 // kinds are all of them.
-var kinds = []Kind{PasswordReset, VerifyEmail, ChangeEmail, EmailChangeRequested, EmailChanged, AccountClosed}
+var kinds = []Kind{Notices, PasswordReset, VerifyEmail, ChangeEmail, EmailChangeRequested, EmailChanged, AccountClosed}
 
 // Task asks a worker for one mail. It contains neither a code nor any other secret: the worker
 // makes the code when it sends the mail.

@@ -16,6 +16,8 @@ import (
 
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/failpoint"
+	"github.com/JDevAman/kizo/server/ids"
+	"github.com/JDevAman/kizo/server/notices"
 	"github.com/JDevAman/kizo/server/taskqueue"
 )
 
@@ -31,7 +33,8 @@ const (
 	addressRate = 10
 )
 
-// WorkerConfig configures a [Worker]. All fields but Rate are required.
+// WorkerConfig configures a [Worker]. Rate and NoticesInterval have defaults; without Notices, the
+// worker mails none. All other fields are required.
 type WorkerConfig struct {
 	Redis   asynq.RedisConnOpt
 	Auth    *auth.Service
@@ -39,6 +42,10 @@ type WorkerConfig struct {
 	Rate    int // mails in a minute, of all processes together: DefaultRate
 	Logger  *slog.Logger
 	Metrics *Metrics
+
+	Notices         *notices.Inbox
+	Enqueue         func(Task)    // [Queue.Enqueue], for notices
+	NoticesInterval time.Duration // between two looks for notices: 5 s
 }
 
 // Worker sends the mail that tasks ask for. A mail is sent at least once while its task exists: a
@@ -57,6 +64,9 @@ func NewWorker(c WorkerConfig) *Worker {
 	if c.Rate == 0 {
 		c.Rate = DefaultRate
 	}
+	if c.NoticesInterval == 0 {
+		c.NoticesInterval = noticesInterval
+	}
 	client := taskqueue.NewRedis(c.Redis, taskqueue.QueueBounds)
 	return &Worker{config: c, redis: client, limits: redis_rate.NewLimiter(client), now: time.Now, server: taskqueue.NewServer(c.Redis, c.Logger, asynq.Config{
 		Concurrency:              concurrency,
@@ -65,7 +75,7 @@ func NewWorker(c WorkerConfig) *Worker {
 		DelayedTaskCheckInterval: time.Second,
 		ShutdownTimeout:          drainTimeout,
 		RetryDelayFunc:           retryDelay,
-		IsFailure:                func(err error) bool { return !errors.Is(err, errTooManyMails) },
+		IsFailure:                func(err error) bool { return !errors.Is(err, errTooManyMails) && !errors.Is(err, errAddressFull) },
 	})}
 }
 
@@ -73,6 +83,9 @@ func NewWorker(c WorkerConfig) *Worker {
 func retryDelay(retried int, err error, _ *asynq.Task) time.Duration {
 	if errors.Is(err, errTooManyMails) {
 		return 5 * time.Second
+	}
+	if errors.Is(err, errAddressFull) {
+		return notices.MailInterval
 	}
 	return min(2*time.Second<<min(retried, 6), maxRetryDelay)
 }
@@ -83,12 +96,18 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err := w.server.Start(w.handle); err != nil {
 		return fmt.Errorf("start the mail worker: %w", err)
 	}
+	if w.config.Notices != nil {
+		w.askForNotices(ctx)
+	}
 	<-ctx.Done()
 	w.server.Shutdown()
 	return nil
 }
 
-var errTooManyMails = errors.New("the limit of mails per minute is reached")
+var (
+	errTooManyMails = errors.New("the limit of mails per minute is reached")
+	errAddressFull  = errors.New("the limit of mails to the address is reached; the notices wait")
+)
 
 // handle sends the mail of a task. asynq retries a task with an error.
 func (w *Worker) handle(ctx context.Context, task *asynq.Task) error {
@@ -100,7 +119,7 @@ func (w *Worker) handle(ctx context.Context, task *asynq.Task) error {
 	result, err := w.send(ctx, t)
 	w.config.Metrics.count(t.Kind, result)
 	switch {
-	case errors.Is(err, errTooManyMails):
+	case errors.Is(err, errTooManyMails), errors.Is(err, errAddressFull):
 		return err
 	case result == resultRejected:
 		w.config.Logger.Warn("mail was rejected, and is not sent", "kind", t.Kind, "task", t.ID, "error", withoutAddress(err))
@@ -123,6 +142,9 @@ func (w *Worker) send(ctx context.Context, t Task) (result, error) {
 	if ok, err := w.allow(ctx, "all", redis_rate.PerMinute(w.config.Rate)); err != nil || !ok {
 		return resultDelayed, errors.Join(err, errTooManyMails)
 	}
+	if t.Kind == Notices {
+		return w.sendNotices(ctx, ids.UserID(t.User))
+	}
 	m, err := w.compose(ctx, t)
 	switch {
 	case err != nil:
@@ -130,6 +152,33 @@ func (w *Worker) send(ctx context.Context, t Task) (result, error) {
 	case m == Message{}:
 		return resultNone, nil
 	}
+	return w.deliver(ctx, m)
+}
+
+// sendNotices mails the notices of a user that are due. It records that they are mailed when the
+// mail server has accepted or rejected the mail. Above the limit of the address they wait.
+func (w *Worker) sendNotices(ctx context.Context, user ids.UserID) (result, error) {
+	d, err := w.config.Notices.Digest(ctx, user)
+	switch {
+	case err != nil:
+		return resultFailed, err
+	case d.Email == "":
+		return resultNone, nil
+	}
+	result, err := w.deliver(ctx, noticesMail(d))
+	switch result {
+	case resultDropped:
+		return result, errAddressFull
+	case resultSent, resultRejected:
+		if err2 := w.config.Notices.Mailed(ctx, user, d); err2 != nil {
+			return resultFailed, errors.Join(err, err2)
+		}
+	}
+	return result, err
+}
+
+// deliver sends a mail, unless its address has had too many.
+func (w *Worker) deliver(ctx context.Context, m Message) (result, error) {
 	sum := sha256.Sum256([]byte(m.To))
 	ok, err := w.allow(ctx, "to:"+hex.EncodeToString(sum[:16]), redis_rate.PerHour(addressRate))
 	switch {

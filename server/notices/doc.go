@@ -3,7 +3,7 @@
 //	change of access ─► security_events ─ trigger, same transaction ──┐
 //	                                                                  ▼
 //	payment ─► ledger ─ events ─► Watcher ─ one transaction ──────► notices ─► Inbox ─► API
-//	                                │       with the cursor
+//	                                │       with the cursor              └─► Digest ─► server/mail
 //	                                └─ known_payees, step_up_thresholds
 //
 // # Overview

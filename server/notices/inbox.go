@@ -139,6 +139,9 @@ func (b *Inbox) MarkRead(ctx context.Context, user ids.UserID, notices []int64) 
 	return found, unread, err
 }
 
+// maxKept is how many notices of a user the database keeps (migrations/0030_notices.sql).
+const maxKept = 500
+
 // keep is how long a notice is kept: as long as a security event.
 const keep = 180 * 24 * time.Hour
 
