@@ -132,6 +132,7 @@ func everyCall(t *testing.T) map[string]func(context.Context, *Client) error {
 		"Limits":          func(ctx context.Context, k *Client) error { _, err := k.Limits(ctx); return err },
 		"SetLimit":        func(ctx context.Context, k *Client) error { _, err := k.SetLimit(ctx, "USD", LimitSet{}); return err },
 		"RemoveLimit":     func(ctx context.Context, k *Client) error { _, err := k.RemoveLimit(ctx, "USD"); return err },
+		"UserOf":          func(ctx context.Context, k *Client) error { _, err := k.UserOf(ctx, "ada"); return err },
 		"LimitsOf":        func(ctx context.Context, k *Client) error { _, err := k.LimitsOf(ctx, "ada"); return err },
 		"Reconcile":       func(ctx context.Context, k *Client) error { _, err := k.Reconcile(ctx); return err },
 		"Audit":           func(ctx context.Context, k *Client) error { _, err := k.Audit(ctx, true); return err },

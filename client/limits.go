@@ -24,6 +24,12 @@ func (c *Client) RemoveLimit(ctx context.Context, currency string) (WalletLimit,
 	return read[WalletLimit](ctx, c, request, err)
 }
 
+// UserOf returns any user, for operators.
+func (c *Client) UserOf(ctx context.Context, login string) (OpsUser, error) {
+	request, err := c.get(pathOf("/v1/ops/users/%s", login), nil)
+	return read[OpsUser](ctx, c, request, err)
+}
+
 // LimitsOf returns the limits of the wallets of any user, for operators.
 func (c *Client) LimitsOf(ctx context.Context, login string) (Limits, error) {
 	request, err := c.get(pathOf("/v1/ops/users/%s/limits", login), nil)

@@ -30,6 +30,7 @@ type (
 	EmailChange           = openapi.EmailChange
 	HandleChange          = openapi.HandleChange
 	AccountClose          = openapi.AccountClose
+	OpsUser               = openapi.OpsUser
 	Record                = openapi.Record
 	RecordList            = openapi.RecordList
 	DeviceLogin           = openapi.DeviceLogin

@@ -38,6 +38,45 @@ func (e ActorRole) Valid() bool {
 	}
 }
 
+// Defines values for OpsUserRole.
+const (
+	OpsUserRoleOperator OpsUserRole = "operator"
+	OpsUserRoleUser     OpsUserRole = "user"
+)
+
+// Valid indicates whether the value is a known member of the OpsUserRole enum.
+func (e OpsUserRole) Valid() bool {
+	switch e {
+	case OpsUserRoleOperator:
+		return true
+	case OpsUserRoleUser:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OpsUserStatus.
+const (
+	OpsUserActive    OpsUserStatus = "active"
+	OpsUserClosed    OpsUserStatus = "closed"
+	OpsUserSuspended OpsUserStatus = "suspended"
+)
+
+// Valid indicates whether the value is a known member of the OpsUserStatus enum.
+func (e OpsUserStatus) Valid() bool {
+	switch e {
+	case OpsUserActive:
+		return true
+	case OpsUserClosed:
+		return true
+	case OpsUserSuspended:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PaymentDirection.
 const (
 	PaymentDeposit    PaymentDirection = "deposit"
@@ -952,7 +991,7 @@ type DeviceRequest struct {
 	ExpiresAt time.Time          `json:"expires_at"`
 	Id        openapi_types.UUID `json:"id"`
 
-	// OtpRequired Whether an approval needs a code of the second factor
+	// OtpRequired Whether an approval needs a code of the second factor: the user has one, and the session no recent step-up
 	OtpRequired bool      `json:"otp_required"`
 	RequestedAt time.Time `json:"requested_at"`
 
@@ -1214,6 +1253,26 @@ type OpsSnapshot struct {
 	Settlement *LatencySnapshot `json:"settlement"`
 	Workers    *WorkersSnapshot `json:"workers"`
 }
+
+// OpsUser defines model for OpsUser.
+type OpsUser struct {
+	CreatedAt     time.Time          `json:"created_at"`
+	Email         string             `json:"email"`
+	EmailVerified bool               `json:"email_verified"`
+	Frozen        bool               `json:"frozen"`
+	Handle        string             `json:"handle"`
+	Id            openapi_types.UUID `json:"id"`
+	Name          string             `json:"name"`
+	Role          OpsUserRole        `json:"role"`
+	SecondFactor  bool               `json:"second_factor"`
+	Status        OpsUserStatus      `json:"status"`
+}
+
+// OpsUserRole defines model for OpsUser.Role.
+type OpsUserRole string
+
+// OpsUserStatus defines model for OpsUser.Status.
+type OpsUserStatus string
 
 // PartAmount defines model for PartAmount.
 type PartAmount struct {
@@ -2033,11 +2092,14 @@ type User struct {
 	EmailVerified bool `json:"email_verified"`
 
 	// FindableByEmail Whether others may find and pay the user by the e-mail address
-	FindableByEmail bool               `json:"findable_by_email"`
-	Handle          string             `json:"handle"`
-	Id              openapi_types.UUID `json:"id"`
-	Name            string             `json:"name"`
-	Role            UserRole           `json:"role"`
+	FindableByEmail bool `json:"findable_by_email"`
+
+	// Frozen Whether no money moves from or to the user. Only in the answer of `GET /v1/me`.
+	Frozen *bool              `json:"frozen,omitempty"`
+	Handle string             `json:"handle"`
+	Id     openapi_types.UUID `json:"id"`
+	Name   string             `json:"name"`
+	Role   UserRole           `json:"role"`
 }
 
 // UserRole defines model for User.Role.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -99,7 +98,7 @@ func (o *accountCloseOptions) confirm(ctx context.Context, handle string) error 
 		if err != nil {
 			return err
 		}
-		if strings.TrimSpace(answer) == "yes" {
+		if saysYes(answer) {
 			return nil
 		}
 	}

@@ -11,7 +11,8 @@ import (
 	"github.com/JDevAman/kizo/money"
 )
 
-// amountOptions is an amount as it is typed: "12.50", "12.50 EUR", or 12.50 with --currency.
+// amountOptions is an amount as it is typed: "12.50", "12.50 EUR", "12.50EUR", or 12.50 with
+// --currency.
 type amountOptions struct {
 	words    []string // AMOUNT, or AMOUNT and CURRENCY
 	currency string   // --currency
@@ -27,6 +28,9 @@ func (o *amountOptions) parse(ctx context.Context, a *app, kizo *client.Client) 
 	typed := o.words[1:]
 	if number, code, both := strings.Cut(text, " "); both && len(typed) == 0 {
 		text, typed = number, []string{strings.TrimSpace(code)}
+	}
+	if number, code := splitCurrency(text); len(typed) == 0 && number != "" && len(code) == currencyLength {
+		text, typed = number, []string{code}
 	}
 	if o.currency != "" {
 		typed = append(typed, o.currency)
@@ -53,6 +57,14 @@ func (o *amountOptions) parse(ctx context.Context, a *app, kizo *client.Client) 
 	}
 	amount, err := money.Parse(text, currency)
 	return amount, a.amountError(err, o.words[0], text)
+}
+
+const currencyLength = 3
+
+// splitCurrency splits an amount such as 12.50EUR or "12.50 EUR" before the letters at its end.
+func splitCurrency(text string) (number, code string) {
+	number = strings.TrimRight(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+	return strings.TrimSpace(number), text[len(number):]
 }
 
 // checkNumber rejects what is not an amount in any currency, before any request.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,7 +36,7 @@ func newApproveCommand(a *app) *cobra.Command {
 		Short: "Log in a device that shows a code",
 		Long: `Log in a device that shows a code, after kizo login --device. The device gets a session of its own, as you:
 it can do all that you can. kizo shows the address and the client of the device, and asks; without a
-terminal, it takes --yes. If you have a second factor, a code of it is needed.
+terminal, it takes --yes. If you have a second factor, a code of the last five minutes is needed.
 
 Approve only a device that is yours and in front of you. A person who sends you a code, or asks you to type
 one, wants your money: kizo deny CODE.`,
@@ -86,13 +85,13 @@ func approveRun(ctx context.Context, opts *deviceOptions) error {
 	if err := opts.confirm(ctx, device); err != nil {
 		return err
 	}
-	otp := ""
+	approve := func(otp string) error { return kizo.ApproveDeviceLogin(ctx, device, opts.code, otp) }
 	if device.OtpRequired {
-		if otp, err = opts.otp.read(ctx, a); err != nil {
-			return err
-		}
+		err = opts.otp.try(ctx, a, approve)
+	} else {
+		err = opts.otp.with(ctx, a, approve)
 	}
-	if err := kizo.ApproveDeviceLogin(ctx, device, opts.code, otp); err != nil {
+	if err != nil {
 		return err
 	}
 	return opts.printDecided(device, true)
@@ -118,7 +117,7 @@ func (opts *deviceOptions) confirm(ctx context.Context, d client.DeviceRequest) 
 	if err != nil {
 		return err
 	}
-	if strings.TrimSpace(answer) != "yes" {
+	if !saysYes(answer) {
 		return withHint(usagef("nothing was approved"), "kizo deny "+shellQuote(opts.code))
 	}
 	return nil

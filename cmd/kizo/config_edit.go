@@ -150,5 +150,5 @@ func (a *app) editAgain(ctx context.Context, invalid error) (bool, error) {
 	}
 	a.io.note("kizo: %s", printable.Text(invalid.Error()))
 	answer, err := a.io.ReadLine(ctx, "Edit it again? Type yes: ")
-	return strings.TrimSpace(answer) == "yes", err
+	return saysYes(answer), err
 }

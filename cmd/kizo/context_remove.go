@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -120,7 +119,7 @@ func (a *app) confirmRemove(ctx context.Context, opts *contextRemoveOptions) err
 		if err != nil {
 			return err
 		}
-		if strings.TrimSpace(answer) == "yes" {
+		if saysYes(answer) {
 			return nil
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -84,6 +85,9 @@ func devMailRun(ctx context.Context, opts *devMailOptions) error {
 		}
 	}
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return withHint(fmt.Errorf("there is no mailbox of a kizod dev in %s; if it runs with --data DIR, give the same DIR here", printable.Text(dir)),
+			"kizo dev mail --data DIR")
 	case err != nil:
 		return withHint(err, "kizo dev mail --data DIR")
 	case len(mails) == 0 && opts.wait > 0:
@@ -104,8 +108,12 @@ func (o *devMailOptions) dir() string {
 		return filepath.Join(o.data, "mail")
 	}
 	dir := filepath.Join(o.app.xdg("XDG_DATA_HOME", "LocalAppData", ".local", "share"), "kizo", "mail")
-	if _, err := os.Stat(dir); err != nil { // kizod dev of root has its data elsewhere
-		return "/var/lib/kizo/mail"
+	const ofRoot = "/var/lib/kizo/mail" // kizod dev of root has its data there
+	if _, err := os.Stat(dir); err == nil {
+		return dir
+	}
+	if _, err := os.Stat(ofRoot); err == nil {
+		return ofRoot
 	}
 	return dir
 }

@@ -223,6 +223,10 @@ func (a *app) checkSession(ctx context.Context, kizo *client.Client) finding {
 	if c, err := a.credential(); err == nil && c.origin != "" {
 		source = c.origin
 	}
+	if me.Frozen != nil && *me.Frozen {
+		return finding{"session", findingWarning, fmt.Sprintf("as @%s, by %s; the account is frozen: no money moves", me.Handle, source),
+			[]string{"ask an operator of the server to lift the freeze"}}
+	}
 	return finding{Check: "session", State: findingOK, Detail: fmt.Sprintf("as @%s, by %s", me.Handle, source)}
 }
 

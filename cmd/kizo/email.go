@@ -36,10 +36,18 @@ choose another password if you lose yours. On a terminal, kizo asks for the code
 			if err != nil {
 				return err
 			}
+			me, err := kizo.Me(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if me.EmailVerified {
+				a.io.note("%s is verified already.", printable.Text(me.Email))
+				return a.printUser(opts.output, me)
+			}
 			if err := kizo.MailEmailCode(cmd.Context()); err != nil {
 				return err
 			}
-			a.io.note("Unless your address is verified, a code is on its way to it. It is valid for 10 minutes.")
+			a.io.note("A code is on its way to %s. It is valid for 10 minutes.", printable.Text(me.Email))
 			return opts.confirmOnTerminal(cmd.Context(), kizo)
 		},
 	}
@@ -72,11 +80,7 @@ func emailChangeRun(ctx context.Context, opts *emailOptions, address string) err
 	if err != nil {
 		return err
 	}
-	password, err := opts.password.read(ctx, a, false)
-	if err != nil {
-		return err
-	}
-	err = opts.otp.with(ctx, a, func(otp string) error {
+	err = a.withPassword(ctx, &opts.password, &opts.otp, func(password, otp string) error {
 		return kizo.ChangeEmail(ctx, client.EmailChange{Email: address, Password: password, Otp: otp})
 	})
 	if err != nil {

@@ -34,7 +34,8 @@ var exitCodes = []struct {
 	{exitDone, "done"},
 	{exitFailure, "error: something went wrong, and no money moved"},
 	{exitUsage, "usage: the command line is wrong"},
-	{exitRefused, "refused: funds, a limit, a frozen account, or the bank said no"},
+	{exitRefused, "refused: funds, a limit, a frozen account, a denied device, too many wrong passwords or codes,\n" +
+		"or the bank said no"},
 	{exitNotLoggedIn, "not authenticated: log in first"},
 	{exitNotFound, "not found"},
 	{exitKeyReused, "the idempotency key was used before, for a different command"},
@@ -90,8 +91,10 @@ func exitOfProblem(refused *client.Error) int {
 	switch refused.Code {
 	case client.IdempotencyKeyReused:
 		return exitKeyReused
-	case client.AccountSuspended:
+	case client.AccountSuspended, client.AccessDenied, client.TooManyAttempts:
 		return exitRefused
+	case client.ExpiredToken: // no user has approved the device in time
+		return exitFailure
 	case client.OutcomeUnknown:
 		return exitUnknown
 	case "", client.RouteNotFound, client.MethodNotAllowed, client.EmailTaken, client.HandleTaken:

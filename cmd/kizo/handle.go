@@ -55,12 +55,8 @@ func handleChangeRun(ctx context.Context, opts *handleChangeOptions) error {
 	if err != nil {
 		return err
 	}
-	password, err := opts.password.read(ctx, a, false)
-	if err != nil {
-		return err
-	}
 	var user client.User
-	err = opts.otp.with(ctx, a, func(otp string) (err error) {
+	err = a.withPassword(ctx, &opts.password, &opts.otp, func(password, otp string) (err error) {
 		user, err = kizo.ChangeHandle(ctx, client.HandleChange{Handle: opts.handle, Password: password, Otp: otp})
 		return err
 	})

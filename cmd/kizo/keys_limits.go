@@ -75,16 +75,15 @@ func (o *limitOptions) apply(key *client.APIKeyCreate) error {
 
 // parseLimit parses an amount with its currency, with or without a space: "50USD", "12.50 EUR".
 func parseLimit(flag, text string) (money.Amount, error) {
-	number := strings.TrimRight(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
-	code := text[len(number):]
+	number, code := splitCurrency(text)
 	if code == "" {
-		return money.Amount{}, usagef("%s %q has no currency: write it as %sUSD", flag, text, strings.TrimSpace(number))
+		return money.Amount{}, usagef("%s %q has no currency: write it as %sUSD", flag, text, number)
 	}
 	currency, err := parseCurrency(code)
 	if err != nil {
 		return money.Amount{}, err
 	}
-	amount, err := money.Parse(strings.TrimSpace(number), currency)
+	amount, err := money.Parse(number, currency)
 	if err != nil {
 		return money.Amount{}, usagef("%s %q: %w", flag, text, err)
 	}

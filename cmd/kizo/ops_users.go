@@ -30,6 +30,7 @@ func newOpsUserCommand(a *app) *cobra.Command {
 			func(ctx context.Context, kizo *client.Client, login, reason string) error {
 				return kizo.EndSessions(ctx, login, reason)
 			}),
+		newOpsUserShowCommand(a),
 		newOpsUserKeysCommand(a),
 		newOpsUserLimitsCommand(a),
 		newActCommand(a, "revoke-keys USER", "End all API keys of the user", "user.revoke_keys",
@@ -41,4 +42,45 @@ func newOpsUserCommand(a *app) *cobra.Command {
 including those opened later. A suspended user cannot log in, but other users can still
 send money to the user; the user's API keys do not work meanwhile. A user can be both. You cannot do this to your own account.`
 	return group
+}
+
+type opsUserShowOptions struct {
+	app    *app
+	output outputFlags
+	user   string
+}
+
+var opsUserColumns = []column{{title: "HANDLE"}, {title: "STATUS"}, {title: "FROZEN"}, {title: "SECOND FACTOR"}, {title: "NAME", free: true}, {title: "EMAIL", free: true},
+	{title: "EMAIL VERIFIED"}, {title: "ID", id: true}, {title: "ROLE"}, {title: "SINCE"}}
+
+func newOpsUserShowCommand(a *app) *cobra.Command {
+	opts := &opsUserShowOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "show USER",
+		Short: "Show who the user is, and whether the user is frozen, suspended or closed",
+		Long: `Show who the user is, and whether the user is frozen, suspended or closed. The user finds in kizo sessions history
+that an operator looked.`,
+		Example: "  kizo ops user show bob",
+		Args:    takes("USER"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.user = args[0]
+			return opsUserShowRun(cmd.Context(), opts)
+		},
+	}
+	opts.output.addTo(cmd, a, client.OpsUser{}, opsUserColumns...)
+	return cmd
+}
+
+func opsUserShowRun(ctx context.Context, opts *opsUserShowOptions) error {
+	a := opts.app
+	kizo, err := a.kizo()
+	if err != nil {
+		return err
+	}
+	u, err := kizo.UserOf(ctx, opts.user)
+	if err != nil {
+		return err
+	}
+	return a.printOne(opts.output, u, opsUserColumns, []string{"@" + u.Handle, string(u.Status), yesNo(u.Frozen), yesNo(u.SecondFactor), u.Name, u.Email,
+		yesNo(u.EmailVerified), u.Id.String(), string(u.Role), a.when(u.CreatedAt)})
 }

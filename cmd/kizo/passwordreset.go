@@ -93,8 +93,25 @@ func passwordResetRun(ctx context.Context, opts *passwordResetOptions) error {
 	return a.printUser(opts.output, user)
 }
 
-// reset asks for a code of the second factor if the server wants one: only with a mailed code.
+// reset sends the code and the password. On a terminal, it asks for the code again if that is
+// wrong: the server checks the code only together with an acceptable password.
 func (o *passwordResetOptions) reset(ctx context.Context, kizo *client.Client, in client.PasswordReset) error {
+	for left := maxCodes - 1; ; left-- {
+		err := o.resetOnce(ctx, kizo, in)
+		if !hasCode(err, client.ResetCodeInvalid) || o.password.stdin || left == 0 {
+			return err
+		}
+		o.app.io.note("%s. %s left; the new password need not be typed again.", printable.Text(detailOf(err)), plural(left, "try", "tries"))
+		typed, err := o.app.io.ReadSecrets(ctx, "Reset code: ")
+		if err != nil {
+			return err
+		}
+		in.Code = typed[0]
+	}
+}
+
+// resetOnce asks for a code of the second factor if the server wants one: only with a mailed code.
+func (o *passwordResetOptions) resetOnce(ctx context.Context, kizo *client.Client, in client.PasswordReset) error {
 	err := kizo.ResetPassword(ctx, in)
 	if refused, ok := errors.AsType[*client.Error](err); !ok || refused.Code != client.OTPRequired {
 		return err

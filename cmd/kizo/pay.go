@@ -343,7 +343,7 @@ func (p *payer) confirm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if strings.TrimSpace(answer) != "yes" {
+	if !saysYes(answer) {
 		return usagef("nothing was paid")
 	}
 	return nil

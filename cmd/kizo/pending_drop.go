@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -93,7 +92,7 @@ func (a *app) confirmDrop(ctx context.Context, dropped []intent, yes bool) error
 		if err != nil {
 			return err
 		}
-		if strings.TrimSpace(answer) == "yes" {
+		if saysYes(answer) {
 			return nil
 		}
 	}

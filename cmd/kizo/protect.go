@@ -46,3 +46,9 @@ func (a *app) isProtected() (bool, error) {
 	}
 	return config.Protected.Value == "true" && a.confirmFlag != config.Context.Value, nil
 }
+
+// saysYes reports whether an answer confirms: yes or y.
+func saysYes(answer string) bool {
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return answer == "yes" || answer == "y"
+}

@@ -46,7 +46,7 @@ func (a *app) confirmReplace(ctx context.Context, name string, replace bool) (cl
 		if err != nil {
 			return none, err
 		}
-		if strings.TrimSpace(answer) != "yes" {
+		if !saysYes(answer) {
 			return none, usagef("nothing was changed: the context %s is still for @%s", config.Context.Value, owner)
 		}
 	default:

@@ -217,6 +217,18 @@ func takes(names string) cobra.PositionalArgs {
 	}
 }
 
+// commandName returns the command without its arguments.
+func (a *app) commandName() string {
+	if a.root == nil {
+		return "kizo"
+	}
+	cmd, _, err := a.root.Find(a.args)
+	if err != nil {
+		return a.root.Name()
+	}
+	return cmd.CommandPath()
+}
+
 // commandLine returns the command line as it was typed.
 func (a *app) commandLine() string {
 	line := []string{"kizo"}

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/JDevAman/kizo/client"
 	"github.com/JDevAman/kizo/internal/trace"
 )
@@ -19,6 +21,7 @@ type app struct {
 	env  func(string) string
 	now  func() time.Time
 	args []string // the command line, for hints that correct it
+	root *cobra.Command
 
 	serverFlag, configFlag, caFileFlag string
 	contextFlag, confirmFlag           string
@@ -82,6 +85,7 @@ func (a *app) execute(ctx context.Context) int {
 	tracked.Out = out
 	a.io = &tracked
 	root := newRootCommand(a)
+	a.root = root
 	done, err := a.otherCommand(root)
 	a.joinValues()
 	root.SetArgs(a.args)
@@ -138,7 +142,7 @@ func (a *app) kizoAt(server string, tokens client.TokenStore) (*client.Client, e
 		return nil, err
 	}
 	devices, _ := tokens.(client.DeviceTokens)
-	kizo, err := client.New(client.Config{Server: server, Tokens: tokens, Devices: devices, HTTPClient: http, UserAgent: userAgent(), StepUp: a.stepUp})
+	kizo, err := client.New(client.Config{Server: server, Tokens: tokens, Devices: devices, HTTPClient: http, UserAgent: userAgentHere(), StepUp: a.stepUp})
 	if err != nil {
 		return nil, usage(err)
 	}

@@ -141,11 +141,15 @@ var recoveryCodeColumns = []column{{title: "RECOVERY CODE"}}
 
 func secondFactorConfirm(ctx context.Context, opts *secondFactorOptions, kizo *client.Client) error {
 	a := opts.app
-	otp, err := opts.otp.read(ctx, a)
-	if err != nil {
+	opts.otp.appOnly = true
+	var codes []string
+	err := opts.otp.try(ctx, a, func(otp string) (err error) {
+		codes, err = kizo.ConfirmSecondFactor(ctx, otp)
 		return err
+	})
+	if hasCode(err, client.OTPInvalid) {
+		return withHint(err, "kizo second-factor confirm")
 	}
-	codes, err := kizo.ConfirmSecondFactor(ctx, otp)
 	if err != nil {
 		return err
 	}
@@ -187,12 +191,8 @@ func secondFactorCodesRun(ctx context.Context, opts *secondFactorOptions) error 
 	if err != nil {
 		return err
 	}
-	password, err := opts.password.read(ctx, a, false)
-	if err != nil {
-		return err
-	}
 	var codes []string
-	err = opts.otp.with(ctx, a, func(otp string) (err error) {
+	err = a.withPassword(ctx, &opts.password, &opts.otp, func(password, otp string) (err error) {
 		codes, err = kizo.RenewRecoveryCodes(ctx, password, otp)
 		return err
 	})
@@ -212,7 +212,7 @@ func newSecondFactorRemoveCommand(a *app) *cobra.Command {
 		Use:   "remove",
 		Short: "Remove your second factor and the recovery codes",
 		Long: `Remove your second factor and the recovery codes. It needs your password, and a code of the app or a recovery
-code. The amounts of kizo step-up set end with it. To move to another phone: remove it, add it again, and set
+code, unless this session gave one in the last five minutes. The amounts of kizo step-up set end with it. To move to another phone: remove it, add it again, and set
 these amounts again.`,
 		Example: `  kizo second-factor remove
   kizo second-factor remove --password-stdin --otp-stdin < two-lines.txt`,
@@ -231,19 +231,12 @@ func secondFactorRemoveRun(ctx context.Context, opts *secondFactorOptions) error
 	if err != nil {
 		return err
 	}
-	password, err := opts.password.read(ctx, a, false)
-	if err != nil {
-		return err
-	}
-	otp, err := opts.otp.read(ctx, a)
-	if err != nil {
-		return err
-	}
 	before, err := kizo.StepUpStatus(ctx)
 	if err != nil {
 		return err
 	}
-	if err := kizo.RemoveSecondFactor(ctx, password, otp); err != nil {
+	err = a.withPassword(ctx, &opts.password, &opts.otp, func(password, otp string) error { return kizo.RemoveSecondFactor(ctx, password, otp) })
+	if err != nil {
 		return err
 	}
 	return a.printDone(opts.output, client.SecondFactor{}, []string{"no", "0"}, func() {

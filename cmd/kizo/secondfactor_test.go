@@ -30,7 +30,7 @@ func TestSecondFactorOnATerminal(t *testing.T) {
 	x := onTerminal(t, w, "second-factor", "add")
 	x.until("Password: ")
 	x.types(password + "\n")
-	x.until("recovery code: ")
+	x.until("(for kizo second-factor add): ")
 	secret := regexp.MustCompile(`into it: ([A-Z2-7]{32})`).FindStringSubmatch(x.shown.String())
 	if secret == nil {
 		t.Fatalf("no secret:\n%s", x.shown.String())
@@ -40,6 +40,9 @@ func TestSecondFactorOnATerminal(t *testing.T) {
 	}
 	otp, err := totp.GenerateCode(secret[1], time.Now())
 	testkit.Must(t, err)
+	x.types("1\n") // a typing error
+	x.until("2 tries left")
+	x.until("(for kizo second-factor add): ")
 	x.types(otp + "\n")
 	x.until("not shown again")
 	if code := x.exitCode(); code != exitDone {
@@ -51,8 +54,9 @@ func TestSecondFactorOnATerminal(t *testing.T) {
 	x = onTerminal(t, w, "login", ada.handle)
 	x.until("Password: ")
 	x.types(password + "\n")
-	x.until("recovery code: ")
+	x.until("recovery code (for kizo login): ")
 	x.types(strings.ToLower(recovery[0]) + "\n")
+	x.until("That was a recovery code: 9 are left")
 	if code := x.exitCode(); code != exitDone || strings.Contains(x.shown.String(), strings.ToLower(recovery[0])) {
 		t.Errorf("exit code %d:\n%s", code, x.shown.String())
 	}

@@ -23,6 +23,7 @@ func newSessionsListCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "list",
 		Short:   "List your sessions",
+		Long:    "List your sessions. LAST USED of the others is at most 15 minutes too early: it is when the session was last renewed.",
 		Example: `  kizo sessions list`,
 		Args:    takes(""),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return sessionsListRun(cmd.Context(), opts) },

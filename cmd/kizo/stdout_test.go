@@ -207,6 +207,7 @@ func outputCases() map[string]outputCase {
 	cases["kizo limits show"] = outputCase{args: words()}
 	cases["kizo limits set"] = outputCase{args: words("--max-per-day", "900000USD")}
 	cases["kizo limits remove"] = outputCase{args: words("USD")}
+	cases["kizo ops user show"] = outputCase{args: func(p *pairOfUsers) []string { return []string{p.adaName} }}
 	cases["kizo ops user limits"] = outputCase{args: func(p *pairOfUsers) []string { return []string{p.adaName} }}
 	cases["kizo ops user revoke-keys"] = outputCase{silent: true, args: bobForAReason}
 	return cases

@@ -4,16 +4,12 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/JDevAman/kizo/client"
 	"github.com/JDevAman/kizo/money"
 )
-
-// maxCodes is how often a prompt asks for a code before the command fails.
-const maxCodes = 3
 
 // addStepUpFlag adds --otp-stdin to a command that the server may refuse without a step-up.
 func (a *app) addStepUpFlag(cmd *cobra.Command) {
@@ -24,28 +20,21 @@ func (a *app) addStepUpFlag(cmd *cobra.Command) {
 // request again, under the same idempotency key.
 func (a *app) stepUp(ctx context.Context, kizo *client.Client, refused *client.Error) error {
 	if !a.otpStdin && a.io.ReadSecrets == nil {
-		return withHint(refused, "kizo step-up confirm (on a terminal: then this session needs no code for five minutes)",
+		said := *refused // the server names the request of the API, which is not for users of kizo
+		said.Detail = "a recent code of your second factor is required; nothing was done"
+		return withHint(&said, "kizo step-up confirm (on a terminal: then this session needs no code for five minutes)",
 			a.commandLine()+" --otp-stdin < FILE", "kizo keys create --name NAME --scope SCOPE,… (for scripts: a key with limits needs no code)")
 	}
 	return a.giveCode(ctx, kizo)
 }
 
-// giveCode sends a code from stdin, or one from a prompt, which asks until a code is right, at most
-// maxCodes times.
+// giveCode sends a code from stdin, or codes from a prompt until one is right.
 func (a *app) giveCode(ctx context.Context, kizo *client.Client) error {
 	read := otpOptions{stdin: a.otpStdin}
-	for tries := 1; ; tries++ {
-		otp, err := read.read(ctx, a)
-		if err != nil {
-			return err
-		}
-		_, err = kizo.StepUp(ctx, otp)
-		wrong, ok := errors.AsType[*client.Error](err)
-		if !ok || wrong.Code != client.OTPInvalid || a.otpStdin || tries == maxCodes {
-			return err
-		}
-		a.io.note("%s", wrong.Detail)
-	}
+	return read.try(ctx, a, func(otp string) error {
+		_, err := kizo.StepUp(ctx, otp)
+		return err
+	})
 }
 
 func newStepUpCommand(a *app) *cobra.Command {
@@ -73,7 +62,7 @@ func (o *stepUpOptions) print(status client.StepUpStatus) error {
 		enabled = "yes"
 	}
 	if status.ValidUntil != nil {
-		until = status.ValidUntil.UTC().Format(time.RFC3339)
+		until = o.app.when(*status.ValidUntil)
 	}
 	for _, one := range status.Thresholds {
 		above = append(above, amountOf(one.Amount, one.Currency))
@@ -166,9 +155,9 @@ It is the amount of one transfer: what leaves a wallet in a day is limited by ki
 
 // parseThreshold is parseLimit, and accepts 0.
 func parseThreshold(text string) (money.Amount, error) {
-	number := strings.TrimRight(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
-	if strings.Trim(number, "0. ") == "" && strings.Contains(number, "0") && len(number) < len(text) {
-		currency, err := parseCurrency(text[len(number):])
+	number, code := splitCurrency(text)
+	if strings.Trim(number, "0.") == "" && strings.Contains(number, "0") && code != "" {
+		currency, err := parseCurrency(code)
 		return money.Amount{Currency: currency}, err
 	}
 	return parseLimit("the amount", text)

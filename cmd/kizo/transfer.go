@@ -148,7 +148,7 @@ func (a *app) confirmPayee(ctx context.Context, kizo *client.Client, body client
 	if err != nil {
 		return err
 	}
-	if strings.TrimSpace(answer) == "yes" {
+	if saysYes(answer) {
 		return nil
 	}
 	return withHint(usagef("nothing was sent"), "kizo transfer "+partyHandle(preview.To)+" "+amount+" (by handle, without confirmation)")

@@ -52,7 +52,7 @@ func (a *app) confirmServer(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if strings.TrimSpace(answer) == "yes" {
+		if saysYes(answer) {
 			return nil
 		}
 	}

@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -77,6 +79,23 @@ func versionLine() string {
 		line += fmt.Sprintf(" (%.12s, %s)", v.Commit, v.Date)
 	}
 	return fmt.Sprintf("%s %s %s/%s", line, v.Go, v.OS, v.Arch)
+}
+
+// userAgentHere is userAgent with the name of this computer, by which users recognize their
+// sessions. Only the server of the session gets it.
+func userAgentHere() string {
+	const maxName = 40 // the server keeps 120 bytes of all
+	host, err := os.Hostname()
+	host = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' || r == '_' {
+			return r
+		}
+		return -1
+	}, host)
+	if err != nil || host == "" {
+		return userAgent()
+	}
+	return strings.TrimSuffix(userAgent(), ")") + "; " + host[:min(len(host), maxName)] + ")"
 }
 
 func userAgent() string {

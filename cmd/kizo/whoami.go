@@ -49,12 +49,21 @@ func whoamiRun(ctx context.Context, opts *whoamiOptions) error {
 		return err
 	}
 	me := whoami{user, config.Context.Value, kizo.Server()}
-	return opts.app.printOne(opts.output, me, whoamiColumns, append(opts.app.userRow(user), me.Context, me.Server))
+	if err := opts.app.printOne(opts.output, me, whoamiColumns, append(opts.app.userRow(user), me.Context, me.Server, yesNo(user.EmailVerified), yesNo(user.Frozen != nil && *user.Frozen))); err != nil || !opts.app.human() {
+		return err
+	}
+	if !user.EmailVerified {
+		opts.app.io.note("Your e-mail address is not verified: kizo email verify")
+	}
+	if user.Frozen != nil && *user.Frozen {
+		opts.app.io.note("Your account is frozen: no money moves. Ask an operator of the server to lift that.")
+	}
+	return nil
 }
 
 var userColumns = []column{{title: "HANDLE"}, {title: "NAME", free: true}, {title: "EMAIL", free: true}, {title: "ID", id: true}, {title: "ROLE"}, {title: "SINCE"}}
 
-var whoamiColumns = slices.Concat(userColumns, []column{{title: "CONTEXT"}, {title: "SERVER"}})
+var whoamiColumns = slices.Concat(userColumns, []column{{title: "CONTEXT"}, {title: "SERVER"}, {title: "EMAIL VERIFIED"}, {title: "FROZEN"}})
 
 func (a *app) userRow(u client.User) []string {
 	return []string{"@" + u.Handle, u.Name, u.Email, u.Id.String(), string(u.Role), a.when(u.CreatedAt)}
@@ -62,4 +71,11 @@ func (a *app) userRow(u client.User) []string {
 
 func (a *app) printUser(flags outputFlags, u client.User) error {
 	return a.printOne(flags, u, userColumns, a.userRow(u))
+}
+
+func yesNo(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "no"
 }

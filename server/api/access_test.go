@@ -160,6 +160,7 @@ var matrix = map[string]access{
 	"POST /v1/ops/users/:login/suspend":      {body: because, operators: true},
 	"POST /v1/ops/users/:login/reinstate":    {body: because, operators: true},
 	"POST /v1/ops/users/:login/end-sessions": {body: because, operators: true},
+	"GET /v1/ops/users/:login":               {body: nothing, operators: true},
 	"GET /v1/ops/users/:login/limits":        {body: nothing, operators: true},
 	"GET /v1/ops/users/:login/keys":          {body: nothing, operators: true},
 	"POST /v1/ops/users/:login/revoke-keys":  {body: because, operators: true},

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -131,7 +132,13 @@ func (a *API) GetMe(ctx context.Context, _ routes.GetMeRequestObject) (routes.Ge
 	if err != nil {
 		return nil, err
 	}
-	return routes.GetMe200JSONResponse(viewUser(u)), nil
+	frozen, err := a.ledger.IsFrozen(ctx, u.ID)
+	if err != nil {
+		return nil, err
+	}
+	me := viewUser(u)
+	me.Frozen = &frozen
+	return routes.GetMe200JSONResponse(me), nil
 }
 
 // UpdateMe changes the user's name, and whether others find the user by e-mail address.
@@ -154,6 +161,9 @@ func (a *API) ListSessions(ctx context.Context, _ routes.ListSessionsRequestObje
 	}
 	list := openapi.SessionList{Items: make([]openapi.Session, len(sessions))}
 	for i, s := range sessions {
+		if s.ID == requestOf(ctx).principal.SessionID {
+			s.LastUsedAt = time.Now() // the table has the time of the last refresh
+		}
 		list.Items[i] = openapi.Session{
 			Id: s.ID, Current: s.ID == requestOf(ctx).principal.SessionID, Client: optional(s.Client), Address: optional(s.Address),
 			CreatedAt: s.CreatedAt.UTC(), LastUsedAt: s.LastUsedAt.UTC(), ExpiresAt: s.ExpiresAt.UTC(),

@@ -53,3 +53,38 @@ func TestCloseAccount(t *testing.T) {
 	h.do(ask{method: "POST", path: "/v1/transfers/" + back.Id.String() + "/reverse", token: alice.access, key: uuid.NewString(), body: fields{}}).
 		wantProblem(openapi.AccountFrozen)
 }
+
+// TestFrozenAccountsSayWhichAndWhy: a refusal says whose account is frozen and what to do, the
+// profile shows it, and so does what operators see; the user finds what operators did.
+func TestFrozenAccountsSayWhichAndWhy(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t)
+	alice, bob := h.pair(1000)
+	olga := h.operator()
+	why := fields{"reason": "test"}
+	pays := func(from *user, to, text string) {
+		t.Helper()
+		answer := h.do(ask{method: "POST", path: "/v1/transfers", token: from.access, key: uuid.NewString(), body: fields{"to": to, "amount": 5, "currency": "USD"}})
+		if p := answer.wantProblem(openapi.AccountFrozen); !strings.Contains(p.Detail, text) {
+			t.Errorf("%s to %s: %q, want %q", from.handle, to, p.Detail, text)
+		}
+	}
+	h.post(olga, "/v1/ops/users/alice/freeze", why).want(204)
+	pays(alice, "@bob", "your account is frozen, so no money moves from or to it: ask an operator")
+	pays(bob, "@alice", "the account of the other user is frozen")
+	for u, want := range map[*user]bool{alice: true, bob: false} {
+		testkit.Equal(t, u.handle, *read[openapi.User](h.get(u, "/v1/me").want(200)).Frozen, want)
+		seen := read[openapi.OpsUser](h.get(olga, "/v1/ops/users/"+u.handle).want(200))
+		testkit.Equal(t, u.handle, seen.Frozen, want)
+		testkit.Equal(t, u.handle, seen.Status, openapi.OpsUserActive)
+		testkit.Equal(t, u.handle, seen.Email, u.handle+"@example.com")
+	}
+	h.post(olga, "/v1/ops/users/alice/unfreeze", why).want(204)
+	events := map[string]int{}
+	for _, e := range read[openapi.SecurityEventList](h.get(alice, "/v1/sessions/history").want(200)).Items {
+		events[e.Event]++
+	}
+	testkit.Equal(t, "frozen", events["frozen"], 1)
+	testkit.Equal(t, "unfrozen", events["unfrozen"], 1)
+	testkit.Equal(t, "looked at", events["viewed_by_operator"], 1)
+}

@@ -41,7 +41,7 @@ func (a *API) FindDeviceLogin(ctx context.Context, r routes.FindDeviceLoginReque
 	}
 	return routes.FindDeviceLogin200JSONResponse(openapi.DeviceRequest{
 		Id: d.ID, Client: d.Client, Address: d.Address, RequestedAt: d.RequestedAt, ExpiresAt: d.ExpiresAt,
-		SameAddress: d.SameAddress, OtpRequired: d.NeedsOTP,
+		SameAddress: d.SameAddress, OtpRequired: d.NeedsOTP && requestOf(ctx).principal.NeedsStepUp(),
 	}), nil
 }
 

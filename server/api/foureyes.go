@@ -205,7 +205,13 @@ func (a *API) approvedAction(ctx context.Context, approval auth.Approval) (func(
 	}
 	switch approval.Action {
 	case actionUnfreeze:
-		return func() error { return a.ledger.SetStatus(ctx, user, ledger.Active) }, nil
+		return func() error {
+			users, err := a.auth.UsersByID(ctx, []auth.UserID{user})
+			if err != nil {
+				return err
+			}
+			return a.setFrozen(ctx, users[user], false)
+		}, nil
 	case actionReinstate:
 		return func() error { return a.auth.Reinstate(ctx, user, approval.Reason) }, nil
 	}

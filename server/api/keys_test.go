@@ -127,6 +127,7 @@ var scopesOfRoutes = map[string]string{
 	"POST /v1/ops/users/:login/suspend":              "",
 	"POST /v1/ops/users/:login/reinstate":            "",
 	"POST /v1/ops/users/:login/end-sessions":         "",
+	"GET /v1/ops/users/:login":                       "ops:read",
 	"GET /v1/ops/users/:login/limits":                "ops:read",
 	"GET /v1/ops/users/:login/keys":                  "ops:read",
 	"POST /v1/ops/users/:login/revoke-keys":          "ops:write",

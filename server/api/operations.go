@@ -129,6 +129,7 @@ var operations = map[string]operation{
 	"POST /v1/ops/users/:login/suspend":              {access: forOperators, body: bodyOf[openapi.Reason], stepUp: stepUpAlways},
 	"POST /v1/ops/users/:login/reinstate":            {access: forOperators, body: bodyOf[openapi.Reason], stepUp: stepUpAlways},
 	"POST /v1/ops/users/:login/end-sessions":         {access: forOperators, body: bodyOf[openapi.Reason], stepUp: stepUpAlways},
+	"GET /v1/ops/users/:login":                       {access: forOperators, scopes: auth.ScopeOpsRead},
 	"GET /v1/ops/users/:login/limits":                {access: forOperators, scopes: auth.ScopeOpsRead},
 	"GET /v1/ops/users/:login/keys":                  {access: forOperators, scopes: auth.ScopeOpsRead},
 	"POST /v1/ops/users/:login/revoke-keys":          {access: forOperators, scopes: auth.ScopeOpsWrite, body: bodyOf[openapi.Reason], stepUp: stepUpAlways},

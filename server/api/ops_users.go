@@ -15,10 +15,7 @@ import (
 // OpsFreezeUser freezes a user's wallets: no money moves from or to them.
 func (a *API) OpsFreezeUser(ctx context.Context, r routes.OpsFreezeUserRequestObject) (routes.OpsFreezeUserResponseObject, error) {
 	err := a.actOnUser(ctx, "account.freeze", r.Login, r.Body.Reason, func(u auth.UserRef) error {
-		if err := a.ledger.SetStatus(ctx, u.ID, ledger.Frozen); err != nil {
-			return err
-		}
-		return a.auth.RecordOperatorFreeze(ctx, u, true)
+		return a.setFrozen(ctx, u, true)
 	})
 	if err != nil {
 		return nil, err
@@ -29,10 +26,7 @@ func (a *API) OpsFreezeUser(ctx context.Context, r routes.OpsFreezeUserRequestOb
 // OpsUnfreezeUser lets money move from and to a user's wallets again.
 func (a *API) OpsUnfreezeUser(ctx context.Context, r routes.OpsUnfreezeUserRequestObject) (routes.OpsUnfreezeUserResponseObject, error) {
 	err := a.actOnUser(ctx, actionUnfreeze, r.Login, r.Body.Reason, func(u auth.UserRef) error {
-		if err := a.ledger.SetStatus(ctx, u.ID, ledger.Active); err != nil {
-			return err
-		}
-		return a.auth.RecordOperatorFreeze(ctx, u, false)
+		return a.setFrozen(ctx, u, false)
 	})
 	if err != nil {
 		return nil, err
@@ -71,6 +65,42 @@ func (a *API) OpsEndSessions(ctx context.Context, r routes.OpsEndSessionsRequest
 		return nil, err
 	}
 	return routes.OpsEndSessions204Response{}, nil
+}
+
+// setFrozen freezes or unfreezes a user, and records it for that user.
+func (a *API) setFrozen(ctx context.Context, user auth.UserRef, frozen bool) error {
+	status := ledger.Active
+	if frozen {
+		status = ledger.Frozen
+	}
+	if err := a.ledger.SetStatus(ctx, user.ID, status); err != nil {
+		return err
+	}
+	return a.auth.RecordOperatorFreeze(ctx, user, frozen)
+}
+
+// OpsGetUser shows a user to an operator.
+func (a *API) OpsGetUser(ctx context.Context, r routes.OpsGetUserRequestObject) (routes.OpsGetUserResponseObject, error) {
+	ref, err := a.lookAtUser(ctx, viewUserData, r.Login)
+	if err != nil {
+		return nil, err
+	}
+	u, err := a.auth.Me(ctx, ref.ID)
+	if err != nil {
+		return nil, err
+	}
+	frozen, err := a.ledger.IsFrozen(ctx, ref.ID)
+	if err != nil {
+		return nil, err
+	}
+	factor, _, err := a.auth.SecondFactor(ctx, ref.ID)
+	if err != nil {
+		return nil, err
+	}
+	return routes.OpsGetUser200JSONResponse{
+		Id: uuid.UUID(u.ID), Handle: u.Handle, Name: u.Name, Email: u.Email, EmailVerified: u.EmailVerified, Role: openapi.OpsUserRole(u.Role),
+		Status: openapi.OpsUserStatus(u.Status), Frozen: frozen, SecondFactor: factor, CreatedAt: u.CreatedAt.UTC(),
+	}, nil
 }
 
 // actOnUser finds a user, records the action with its reason, and carries it out.

@@ -12,6 +12,7 @@ import (
 
 // Kinds of data of users that operators look at, as they are recorded.
 const (
+	viewUserData    = "user"
 	viewLimits      = "limits"
 	viewKeys        = "keys"
 	viewPayment     = "payment"

@@ -102,6 +102,7 @@ var stateRows = map[string]stateRow{
 	"POST /v1/ops/users/:login/suspend":              {body: reason},
 	"POST /v1/ops/users/:login/reinstate":            {body: reason},
 	"POST /v1/ops/users/:login/end-sessions":         {body: reason},
+	"GET /v1/ops/users/:login":                       {},
 	"GET /v1/ops/users/:login/limits":                {},
 	"GET /v1/ops/users/:login/keys":                  {},
 	"POST /v1/ops/users/:login/revoke-keys":          {body: reason},
@@ -125,7 +126,7 @@ func paid(h *fixture, me, peer *user) string {
 // requested returns the id of an action that another operator asks for.
 func requested(h *fixture, _, peer *user) string {
 	h.t.Helper()
-	id, err := h.auth.RequestApproval(h.t.Context(), peer.id, auth.NewApproval{Action: "account.unfreeze", Subject: uuid.NewString(), About: "x", Reason: "matrix"})
+	id, err := h.auth.RequestApproval(h.t.Context(), peer.id, auth.NewApproval{Action: "account.unfreeze", Subject: peer.id.String(), About: "x", Reason: "matrix"})
 	testkit.Must(h.t, err)
 	return id.String()
 }

@@ -98,7 +98,7 @@ func (s *Service) DecideDeviceLogin(ctx context.Context, by Principal, d DeviceD
 	var client, address string
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if d.Approve {
-			if _, err := s.checkSecondFactor(ctx, tx, by.UserID, d.OTP, d.Client); err != nil {
+			if err := s.checkApproval(ctx, tx, by, d); err != nil {
 				return err
 			}
 		}
@@ -130,6 +130,16 @@ func (s *Service) DecideDeviceLogin(ctx context.Context, by Principal, d DeviceD
 	s.events.write(ctx, event, append([]slog.Attr{slog.String("user", by.Handle), slog.String("device", EventText(deviceDetail(client, address)))},
 		clientAttrs(d.Client)...)...)
 	return nil
+}
+
+// checkApproval refuses if the user has a second factor, and neither a code nor a recent step-up of
+// the session proves it.
+func (s *Service) checkApproval(ctx context.Context, tx pgx.Tx, by Principal, d DeviceDecision) error {
+	_, err := s.checkSecondFactor(ctx, tx, by.UserID, d.OTP, d.Client)
+	if problem.CodeOf(err) == CodeOTPRequired && s.checkStepUp(ctx, tx, by.UserID, by.SessionID) == nil {
+		return nil
+	}
+	return err
 }
 
 func deviceDetail(client, address string) string {

@@ -319,6 +319,12 @@ func TestDeviceCodePhishingBounds(t *testing.T) {
 	h.wantPoll(two, CodeAuthorizationPending)
 	h.wantPoll(one, "")
 	t.Logf("%d approvals tried, %d refused; one session", attempts, refused)
+	_, err = h.StepUp(t.Context(), p, otp(), Client{})
+	testkit.Must(t, err)
+	found, err = h.FindDeviceLogin(t.Context(), alice.ID, two.UserCode, laptop)
+	testkit.Must(t, err)
+	decide(DeviceDecision{ID: found.ID, UserCode: two.UserCode}, "") // within the step-up
+	h.wantPoll(two, "")
 }
 
 // TestOpenDeviceLoginsAreBounded: by address, also when they race, and in total.

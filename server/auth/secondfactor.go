@@ -203,5 +203,5 @@ func errNoSecondFactor() *problem.Error {
 }
 
 func errOTPInvalid() *problem.Error {
-	return &problem.Error{Code: CodeOTPInvalid, Message: "this code is wrong, too old, or was used before", Field: "otp"}
+	return &problem.Error{Code: CodeOTPInvalid, Message: "this code is wrong, too old, or was used before: wait for the next one of the app, or use a recovery code", Field: "otp"}
 }

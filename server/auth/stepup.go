@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/problem"
 )
 
@@ -238,7 +239,7 @@ func (s *Service) SetStepUpThreshold(ctx context.Context, p Principal, currency 
 		if err != nil {
 			return fmt.Errorf("store threshold: %w", err)
 		}
-		detail := fmt.Sprintf("%s: %s, before %s", currency, thresholdText(amount), thresholdText(before))
+		detail := fmt.Sprintf("%s: %s, before %s", currency, thresholdText(amount, currency), thresholdText(before, currency))
 		return s.record(ctx, tx, EventStepUpChanged, p.UserID, p.SessionID, client, detail)
 	})
 	if err != nil {
@@ -274,9 +275,9 @@ func lockThreshold(ctx context.Context, tx pgx.Tx, userID UserID, currency strin
 	return &amount, nil
 }
 
-func thresholdText(amount *int64) string {
+func thresholdText(amount *int64, currency string) string {
 	if amount == nil {
 		return "none"
 	}
-	return fmt.Sprint(*amount)
+	return money.Format(*amount, money.Currency(currency))
 }

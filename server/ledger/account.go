@@ -261,6 +261,15 @@ func (l *Ledger) SetStatus(ctx context.Context, owner UserID, s Status) error {
 	return nil
 }
 
+// IsFrozen reports whether the wallets of a user are frozen, also before the user has one.
+func (l *Ledger) IsFrozen(ctx context.Context, owner UserID) (frozen bool, err error) {
+	const find = `SELECT EXISTS (SELECT FROM account_owners WHERE owner = $1 AND status = 'frozen')`
+	if err := l.pool.QueryRow(ctx, find, owner).Scan(&frozen); err != nil {
+		return false, unavailable("read the status of the owner", err)
+	}
+	return frozen, nil
+}
+
 type walletKey struct {
 	owner    UserID
 	currency money.Currency

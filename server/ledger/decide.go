@@ -399,7 +399,11 @@ func (b *batch) insertFollowUp(c *command, kind Kind, target *Transfer, amount i
 func (b *batch) refuse(t *Transfer, code problem.Code) outcome {
 	t.State, t.Reason, t.ResolvedAt = Refused, string(code), b.now
 	b.addEvent(t)
-	return refused(t, false)
+	o := refused(t, false)
+	if refusal, ok := o.err.(*Refusal); ok && code == AccountFrozen { //nolint:errorlint // refused has made it
+		refusal.problem.Message = frozenText(t.Owner, b.accounts[t.DebitAccount], b.accounts[t.CreditAccount])
+	}
+	return o
 }
 
 // refuseFollowUp writes no event, since the state of the target has not changed.
@@ -471,33 +475,4 @@ func (b *batch) addEvent(t *Transfer) {
 		at = t.ResolvedAt
 	}
 	b.events = append(b.events, event{*t, at})
-}
-
-func refusalText(code problem.Code) string {
-	switch code {
-	case InsufficientFunds:
-		return "the wallet does not hold that much that is free to spend"
-	case AccountFrozen:
-		return "one of the two wallets is frozen"
-	case BalanceLimit:
-		return "the receiving wallet cannot hold that much"
-	case PayeeWalletMissing:
-		return "the payee has no wallet in this currency"
-	case AuthorizationExpired:
-		return "the authorization has expired"
-	case TransferNotPending:
-		return "the transfer is not an open authorization"
-	case TransferNotReversible:
-		return "only a posted transfer between wallets can be reversed"
-	case CaptureExceedsHold:
-		return "the amount is more than the authorization holds"
-	case ReversalExceedsTransfer:
-		return "the amount is more than is left of the transfer"
-	case LimitExceeded:
-		return "a spending limit did not allow the transfer"
-	case BatchRefused:
-		return "another transfer of the batch was refused, and the batch is all or nothing"
-	default:
-		return "the transfer was refused"
-	}
 }

@@ -90,3 +90,43 @@ type NotReceiverError struct {
 func (e *NotReceiverError) Error() string {
 	return fmt.Sprintf("the receiver of transfer %s is user %s", e.Target.ID, e.Receiver)
 }
+
+func refusalText(code problem.Code) string {
+	switch code {
+	case InsufficientFunds:
+		return "the wallet does not hold that much that is free to spend"
+	case AccountFrozen:
+		return "your wallet or that of the other user is frozen"
+	case BalanceLimit:
+		return "the receiving wallet cannot hold that much"
+	case PayeeWalletMissing:
+		return "the payee has no wallet in this currency"
+	case AuthorizationExpired:
+		return "the authorization has expired"
+	case TransferNotPending:
+		return "the transfer is not an open authorization"
+	case TransferNotReversible:
+		return "only a posted transfer between wallets can be reversed"
+	case CaptureExceedsHold:
+		return "the amount is more than the authorization holds"
+	case ReversalExceedsTransfer:
+		return "the amount is more than is left of the transfer"
+	case LimitExceeded:
+		return "a spending limit did not allow the transfer"
+	case BatchRefused:
+		return "another transfer of the batch was refused, and the batch is all or nothing"
+	default:
+		return "the transfer was refused"
+	}
+}
+
+// frozenText says which of the two wallets of a refused transfer is frozen, and what to do. A
+// refusal that is read again under its key says only that one was.
+func frozenText(owner UserID, debit, credit *account) string {
+	for _, a := range [...]*account{debit, credit} {
+		if a.status == Frozen && a.owner == owner {
+			return "your account is frozen, so no money moves from or to it: ask an operator of the server to lift that"
+		}
+	}
+	return "the account of the other user is frozen, so it can neither pay nor be paid: ask that person"
+}

@@ -194,6 +194,9 @@ type ServerInterface interface {
 	// OpsReconcile Read the bank's statement and compare it with the books
 	// (POST /v1/ops/reconcile)
 	OpsReconcile(c *fiber.Ctx) error
+	// OpsGetUser Get a user
+	// (GET /v1/ops/users/{login})
+	OpsGetUser(c *fiber.Ctx, login UserLogin) error
 	// OpsEndSessions End all sessions of a user, who can log in again
 	// (POST /v1/ops/users/{login}/end-sessions)
 	OpsEndSessions(c *fiber.Ctx, login UserLogin) error
@@ -1735,6 +1738,34 @@ func (siw *ServerInterfaceWrapper) OpsReconcile(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// OpsGetUser operation middleware
+func (siw *ServerInterfaceWrapper) OpsGetUser(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "login" -------------
+	var login UserLogin
+	err = runtime.BindStyledParameterWithOptions("simple", "login", c.Params("login"), &login, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter login: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.OpsGetUser(c, login)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // OpsEndSessions operation middleware
 func (siw *ServerInterfaceWrapper) OpsEndSessions(c *fiber.Ctx) error {
 
@@ -2883,6 +2914,8 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 	router.Post(options.BaseURL+"/v1/ops/users/:login/reinstate", wrapper.OpsReinstateUser)
 
 	router.Post(options.BaseURL+"/v1/ops/users/:login/end-sessions", wrapper.OpsEndSessions)
+
+	router.Get(options.BaseURL+"/v1/ops/users/:login", wrapper.OpsGetUser)
 
 	router.Get(options.BaseURL+"/v1/ops/users/:login/limits", wrapper.OpsGetLimits)
 
@@ -5086,6 +5119,42 @@ func (response OpsReconciledefaultApplicationProblemPlusJSONResponse) VisitOpsRe
 	return ctx.JSON(&response.Body)
 }
 
+type OpsGetUserRequestObject struct {
+	Login UserLogin `json:"login"`
+}
+
+type OpsGetUserResponseObject interface {
+	VisitOpsGetUserResponse(ctx *fiber.Ctx) error
+}
+
+type OpsGetUser200JSONResponse OpsUser
+
+func (response OpsGetUser200JSONResponse) VisitOpsGetUserResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type OpsGetUserdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response OpsGetUserdefaultApplicationProblemPlusJSONResponse) VisitOpsGetUserResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
 type OpsEndSessionsRequestObject struct {
 	Login UserLogin `json:"login"`
 	Body  *OpsEndSessionsJSONRequestBody
@@ -6315,6 +6384,9 @@ type StrictServerInterface interface {
 	// OpsReconcile Read the bank's statement and compare it with the books
 	// (POST /v1/ops/reconcile)
 	OpsReconcile(ctx context.Context, request OpsReconcileRequestObject) (OpsReconcileResponseObject, error)
+	// OpsGetUser Get a user
+	// (GET /v1/ops/users/{login})
+	OpsGetUser(ctx context.Context, request OpsGetUserRequestObject) (OpsGetUserResponseObject, error)
 	// OpsEndSessions End all sessions of a user, who can log in again
 	// (POST /v1/ops/users/{login}/end-sessions)
 	OpsEndSessions(ctx context.Context, request OpsEndSessionsRequestObject) (OpsEndSessionsResponseObject, error)
@@ -8226,6 +8298,33 @@ func (sh *strictHandler) OpsReconcile(ctx *fiber.Ctx) error {
 		return err
 	} else if validResponse, ok := response.(OpsReconcileResponseObject); ok {
 		if err := validResponse.VisitOpsReconcileResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsGetUser operation middleware
+func (sh *strictHandler) OpsGetUser(ctx *fiber.Ctx, login UserLogin) error {
+	var request OpsGetUserRequestObject
+
+	request.Login = login
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsGetUser(ctx.UserContext(), request.(OpsGetUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsGetUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsGetUserResponseObject); ok {
+		if err := validResponse.VisitOpsGetUserResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {
