@@ -199,7 +199,9 @@ func TestTheDashboard(t *testing.T) {
 	w.types("wallet screen\r")
 	w.until("[1 Wallet]", "12.50")
 	w.types("?")
-	w.until("Keys", "suspend")
+	w.until("Keys", "next wallet")
+	w.types("ctrl-z")
+	w.until("suspend")
 	w.types("\x1b")
 	w.until("[1 Wallet]", "+12.50")
 	if unknown := w.screen.Unknown(); len(unknown) > 0 {
