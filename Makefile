@@ -24,6 +24,7 @@ build: ## build bin/kizo and bin/kizod
 man: ## write the man pages and completions into bin/man and bin/completions
 	@mkdir -p bin/completions
 	@$(GO) run -ldflags '$(LDFLAGS)' ./cmd/kizo man bin/man
+	@$(GO) run -ldflags '$(LDFLAGS)' ./cmd/kizod man bin/man
 	@for shell in bash zsh fish; do $(GO) run ./cmd/kizo completion $$shell > bin/completions/kizo.$$shell; done
 	@$(GO) run ./cmd/kizo completion powershell > bin/completions/kizo.ps1
 	@for shell in bash zsh fish; do $(GO) run ./cmd/kizod completion $$shell > bin/completions/kizod.$$shell; done

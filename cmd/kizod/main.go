@@ -94,7 +94,7 @@ func root(hangups chan os.Signal, cancel context.CancelFunc) *cobra.Command {
 	cmd.PersistentPreRun = func(cmd *cobra.Command, _ []string) { onHangup(cmd, hangups, cancel) }
 	cmd.SetVersionTemplate("kizod {{.Version}}\n")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(devCommand(), serveCommand(hangups), migrateCommand(), repairCommand(), auditCommand(), backupCommand(), secretsCommand(), userCommand(), configCommand(), healthCommand(), mockbankCommand(), hashWorkerCommand(), versionCommand())
+	cmd.AddCommand(devCommand(), serveCommand(hangups), migrateCommand(), repairCommand(), auditCommand(), backupCommand(), secretsCommand(), userCommand(), configCommand(), healthCommand(), mockbankCommand(), hashWorkerCommand(), manCommand(), versionCommand())
 	cmd.SetHelpCommand(helpCommand())
 	return cmd
 }
