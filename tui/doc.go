@@ -24,6 +24,7 @@
 //	review       reviewdialog.go    reviewDialog.keys
 //	payees       payees.go          payeesScreen.keys
 //	results      books.go           resultScreen.keys
+//	notices      notices.go         noticesScreen.keys
 //	log-in       login.go           loginScreen.keys
 //	text fields  field.go           textField.keys
 //	everywhere   frame.go           model.globalBindings

@@ -115,6 +115,7 @@ func (m *model) globalBindings() []binding {
 		{keys: []string{"r"}, shown: "r", help: "refresh, or reconnect now", command: "kizo dashboard --once", run: func(*shared) tea.Cmd { m.retryNow(); return m.askSummary() }},
 		{keys: []string{"m"}, shown: "m", help: m.mouseHelp(), run: func(*shared) tea.Cmd { return m.toggleMouse() }},
 		{keys: []string{"A"}, shown: "A", help: "log in a device that shows a code", command: "kizo approve CODE", run: func(s *shared) tea.Cmd { s.open(newApproveScreen()); return nil }},
+		{keys: []string{"I"}, shown: "I", help: "notices: what happened to your account", command: "kizo notices", run: openNotices},
 		{keys: []string{"ctrl+z"}, shown: "ctrl-z", typed: "ctrl-z", help: "suspend", run: func(*shared) tea.Cmd { return tea.Suspend }},
 	}
 	for i, p := range m.pages {
@@ -347,7 +348,7 @@ func (m *model) where() string {
 	if m.readonly != "" {
 		where += " · read-only"
 	}
-	where += m.unfinishedNote()
+	where += m.unfinishedNote() + m.unreadNote()
 	return where
 }
 

@@ -89,7 +89,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.retryNow()
 		return m, m.askSummary()
 	case tickMsg:
-		return m, tea.Batch(tick(), m.broadcast(msg), m.unfinishedTick())
+		return m, tea.Batch(tick(), m.broadcast(msg), m.unfinishedTick(), m.unreadTick())
 	case sentMsg:
 		return m, tea.Batch(m.broadcast(msg), m.askUnfinished())
 	case showMsg:
@@ -146,6 +146,8 @@ func (m *model) handleServer(msg tea.Msg) tea.Cmd {
 		m.takeNames(msg.namesMsg)
 	case namesMsg:
 		m.takeNames(msg)
+	case unreadMsg:
+		m.takeUnread(msg)
 	case unfinishedMsg:
 		if msg.err == nil {
 			m.unfinished = msg.list
@@ -169,6 +171,7 @@ func (m *model) setUser(me client.User) tea.Cmd {
 	if m.me.Handle != "" && m.me.Id != me.Id {
 		m.summary, m.recent, m.ops = nil, nil, operations{}
 		m.paid, m.names, m.unfinished, m.unfinishedAt, m.wallet = nil, nil, nil, time.Time{}, ""
+		m.unread, m.unreadAt = 0, time.Time{}
 		forgotten = m.broadcast(userChangedMsg{})
 	}
 	m.me, m.login = me, nil

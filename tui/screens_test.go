@@ -36,6 +36,11 @@ func (slowServer) Explain(ctx context.Context, _ client.ID) (client.Timeline, er
 	return client.Timeline{}, ctx.Err()
 }
 
+func (slowServer) Notices(ctx context.Context, _ client.ListNoticesParams) (client.NoticeList, error) {
+	<-ctx.Done()
+	return client.NoticeList{}, ctx.Err()
+}
+
 func (slowServer) SearchUsers(ctx context.Context, _ string) ([]client.Person, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()

@@ -32,6 +32,7 @@ type Server interface {
 	walletServer
 	deviceServer
 	sendServer
+	noticeServer
 	LogIn(ctx context.Context, login, password, otp string) (client.User, error)
 	StepUp(ctx context.Context, otp string) (validUntil time.Time, err error)
 	Explain(ctx context.Context, transfer client.ID) (client.Timeline, error)
@@ -63,6 +64,9 @@ type shared struct {
 	recorded     func(ctx context.Context, me client.User) ([]Unfinished, error) // nil if nothing is recorded
 	unfinished   []Unfinished
 	unfinishedAt time.Time // when they were last read
+
+	unread   int       // notices
+	unreadAt time.Time // when they were last counted
 
 	custom      Custom
 	selection   func() map[string]string // the facts of the selected row
