@@ -21,7 +21,7 @@ var points = []string{
 	"janitor.round", "janitor.claimed", "janitor.drive", "janitor.expire",
 	"server.connected", "server.listening", "server.assembled", "server.draining",
 	"server.api_stopped", "server.work_stopped", "server.drained",
-	"kizod.before_ready_file",
+	"kizod.before_ready_file", "notices.stored",
 	"migrate.locked", "migrate.applied",
 }
 
