@@ -123,6 +123,10 @@ test-ha: deps ## kill primaries of PostgreSQL and Redis under load, FAILOVERS= t
 test-restore: deps ## practice restores: a dump, a physical backup, an earlier moment, and kizod backup check
 	KIZO_TEST_RESTORE=1 $(GO) test -count=1 -timeout 15m -run 'TestRestore|TestBackupCheck' ./cmd/kizod
 
+.PHONY: test-local
+test-local: deps build ## start the services of compose.yaml as processes (deploy/local.sh), pay through nginx, and stop them
+	KIZO_TEST_LOCAL=1 $(GO) test -count=1 -timeout 10m -run '^TestLocalServices$$' ./cmd/kizod
+
 .PHONY: payout-kills
 payout-kills: deps ## kill kizo pay at 50 random moments (KILLS=), and its server once; SEED= repeats one
 	$(GO) test -count=1 -timeout 30m -run TestPayoutSurvivesKills ./cmd/kizo -pay-kills $(or $(KILLS),50) -pay-seed $(or $(SEED),1)

@@ -23,6 +23,8 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 here=$PWD
+# shellcheck source=deploy/processes.sh
+. ../processes.sh
 bin=$(compgen -G '/usr/lib/postgresql/*/bin' | sort -V | tail -1 || true)
 hosts=(1 2 3)
 all=(etcd1 etcd2 etcd3 redis1 redis2 redis3 sentinel1 sentinel2 sentinel3 patroni1 patroni2 patroni3)
@@ -125,35 +127,6 @@ TOML
   [ "$(id -u)" != 0 ] || chown -R "$user:" "$dir"
 }
 
-# as_user runs a command as the user of the cluster, who is never root: PostgreSQL refuses that.
-as_user() {
-  if [ "$(id -u)" = 0 ]; then
-    setpriv --reuid "$user" --regid "$(id -gn "$user")" --init-groups --no-new-privs env HOME="$dir" "$@"
-  else
-    "$@"
-  fi
-}
-
-# begin_time prints when a process began; with it, a pid of an earlier process is not mistaken.
-begin_time() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
-
-pid_of() {
-  local pid began
-  read -r pid began 2>/dev/null <"$dir/run/$1.pid" || return 1
-  [ -n "$began" ] && [ "$(begin_time "$pid")" = "$began" ] && [ "$(state "$pid")" != Z ] && echo "$pid"
-}
-
-state() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -c1; }
-
-spawn() {
-  local name=$1
-  shift
-  # shellcheck disable=SC2016
-  # The file is made before the command replaces the shell, so that no process is without one.
-  as_user setsid bash -c 'f=$1; shift; umask 077; echo "$$ $(sed "s/.*) //" /proc/$$/stat | cut -d" " -f20)" >"$f.new" && mv "$f.new" "$f"; exec "$@"' \
-    - "$dir/run/$name.pid" "$@" </dev/null >>"$dir/log/$name.log" 2>&1 &
-}
-
 begin() {
   local name=$1 n=${1: -1}
   ! pid_of "$name" >/dev/null || return 0
@@ -179,22 +152,6 @@ postmaster() {
   local pid
   { read -r pid <"$dir/data/postgres$1/postmaster.pid"; } 2>/dev/null || return 1
   [ "$(readlink "/proc/$pid/cwd")" = "$dir/data/postgres$1" ] && [ "$(state "$pid")" != Z ] && echo "$pid"
-}
-
-gone() { # NAME SECONDS
-  local waited
-  for ((waited = 0; waited < 10 * $2; waited++)); do
-    pid_of "$1" >/dev/null || return 0
-    sleep 0.1
-  done
-  return 1
-}
-
-end() {
-  local pid
-  pid=$(pid_of "$1") || return 0
-  kill "$pid" 2>/dev/null || true
-  gone "$1" 60 || fail "$1 (process $pid) does not end"
 }
 
 # kill_postgres ends a PostgreSQL and all its processes at once. The postmaster is stopped first,
@@ -239,16 +196,6 @@ who() {
   return 1
 }
 
-wait_for() { # WHAT COMMAND…
-  local what=$1 waited
-  shift
-  for ((waited = 0; waited < 900; waited++)); do
-    "$@" >/dev/null && return
-    sleep 0.2
-  done
-  fail "$what; see $dir/log"
-}
-
 # replicates: there is a primary, and a standby that can replace it.
 replicates() {
   local standby=/sync
@@ -281,10 +228,7 @@ start() {
 }
 
 status() {
-  local name pid
-  for name in "${all[@]}"; do
-    if pid=$(pid_of "$name"); then echo "$name runs (process $pid)"; else echo "$name does not run"; fi
-  done
+  status_of "${all[@]}"
   echo "primary: postgres$(who /primary || echo ?); synchronous standby: postgres$(who /sync || echo ?)"
 }
 
