@@ -25,6 +25,7 @@
 //	payees       payees.go          payeesScreen.keys
 //	results      books.go           resultScreen.keys
 //	notices      notices.go         noticesScreen.keys
+//	activity log activity.go        activityScreen.keys
 //	log-in       login.go           loginScreen.keys
 //	text fields  field.go           textField.keys
 //	everywhere   frame.go           model.globalBindings

@@ -111,6 +111,8 @@ func (m *model) globalBindings() []binding {
 		{keys: []string{"q"}, shown: "q", help: "quit", run: m.quit},
 		{keys: []string{"tab"}, shown: "tab", help: "next screen", run: func(*shared) tea.Cmd { return m.turnBy(1) }},
 		{keys: []string{"shift+tab"}, shown: "shift-tab", help: "previous screen", run: func(*shared) tea.Cmd { return m.turnBy(-1) }},
+		{keys: []string{"L"}, shown: "L", help: "activity strip on or off", command: "kizo events", run: func(s *shared) tea.Cmd { return s.toggleStrip() }},
+		{keys: []string{"ctrl+l"}, shown: "ctrl-l", typed: "ctrl-l", help: "activity log: filter, pause", command: "kizo events", run: func(s *shared) tea.Cmd { s.open(&activityScreen{}); return nil }},
 		{keys: []string{"-", "ctrl+o"}, shown: "-", typed: "ctrl-o", help: m.backHelp(), off: m.backOff(), run: m.back},
 		{keys: []string{"r"}, shown: "r", help: "refresh, or reconnect now", command: "kizo dashboard --once", run: func(*shared) tea.Cmd { m.retryNow(); return m.askSummary() }},
 		{keys: []string{"m"}, shown: "m", help: m.mouseHelp(), run: func(*shared) tea.Cmd { return m.toggleMouse() }},
@@ -271,6 +273,13 @@ func (m *model) View() string {
 		}
 		body = strings.Join(lines, "\n")
 	}
+	if strip := m.stripHeight(); strip > 0 {
+		box := m.activityBox(m.width, strip, 0)
+		if m.login != nil {
+			box = draw.Block(nil, m.width, strip)
+		}
+		return draw.Stack(m.header(badge), body, box, m.footer())
+	}
 	return draw.Stack(m.header(badge), body, m.footer())
 }
 
@@ -316,7 +325,7 @@ func (m *model) headLines() int {
 	return 1
 }
 
-func (m *model) bodyLines() int { return m.height - m.headLines() - 1 }
+func (m *model) bodyLines() int { return m.height - m.headLines() - 1 - m.stripHeight() }
 
 // tabSpan is the position of a tab.
 type tabSpan struct{ row, from, to int }

@@ -89,6 +89,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.retryNow()
 		return m, m.askSummary()
 	case tickMsg:
+		m.endHighlights()
 		return m, tea.Batch(tick(), m.broadcast(msg), m.unfinishedTick(), m.unreadTick())
 	case sentMsg:
 		return m, tea.Batch(m.broadcast(msg), m.askUnfinished())
@@ -169,7 +170,7 @@ func (m *model) handleServer(msg tea.Msg) tea.Cmd {
 func (m *model) setUser(me client.User) tea.Cmd {
 	var forgotten tea.Cmd
 	if m.me.Handle != "" && m.me.Id != me.Id {
-		m.summary, m.recent, m.ops = nil, nil, operations{}
+		m.summary, m.recent, m.ops, m.activity = nil, nil, operations{}, activity{strip: m.activity.strip}
 		m.paid, m.names, m.unfinished, m.unfinishedAt, m.wallet = nil, nil, nil, time.Time{}, ""
 		m.unread, m.unreadAt = 0, time.Time{}
 		forgotten = m.broadcast(userChangedMsg{})
@@ -217,6 +218,7 @@ func (m *model) broadcast(msg tea.Msg) tea.Cmd {
 }
 
 func (m *model) setConnectionState(msg connectionStateMsg) {
+	m.noteConnection(msg.state)
 	m.connection.state, m.connection.err = msg.state, msg.err
 	m.connection.again = m.now.Add(msg.next)
 	if msg.state == live {
@@ -235,6 +237,7 @@ func (m *model) handleEvents(msg eventsMsg) tea.Cmd {
 			m.ops.receivedAt = m.now
 		case e.Transfer != nil:
 			m.remember(*e.Transfer)
+			m.noteTransfer(*e.Transfer)
 			moved = true
 		}
 	}

@@ -167,7 +167,7 @@ func anything(r *rapid.T, evil *rapid.Generator[string]) tea.Msg {
 	t.Memo, t.To.Handle, t.To.Name, t.Reason = &text, &text, &text, &text
 	person := client.Person{Handle: text, Name: text}
 	failed := errors.New(text)
-	key := rapid.SampledFrom([]string{"1", "2", "3", "4", "5", "?", ":", "/", "esc", "p", "x", "enter", "j", "down", "tab", "l", "h", "G", "a", "c", "y", "b", "q", "m", "ctrl+s", "C", "V", "R", "D", "W", "up"})
+	key := rapid.SampledFrom([]string{"1", "2", "3", "4", "5", "?", ":", "/", "esc", "p", "x", "enter", "j", "down", "tab", "L", "ctrl+l", "-", "l", "h", "G", "a", "c", "y", "b", "q", "m", "ctrl+s", "C", "V", "R", "D", "W", "up"})
 	return rapid.OneOf(
 		rapid.Map(key, func(name string) tea.Msg { return keyMsg(name) }),
 		rapid.Map(key, func(name string) tea.Msg { return keyMsg(name) }),

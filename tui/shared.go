@@ -69,6 +69,8 @@ type shared struct {
 	unreadAt time.Time // when they were last counted
 
 	custom      Custom
+	activity    activity
+	changed     map[client.ID]time.Time  // when the rows that are highlighted changed
 	selection   func() map[string]string // the facts of the selected row
 	environment func() []string          // of the user's commands; nil: that of this process
 

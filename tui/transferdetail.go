@@ -18,6 +18,7 @@ type transferDetail struct {
 	timeline *client.Timeline // nil before it is loaded
 	failed   error
 	asked    bool
+	ended    bool // the transfer waits for nothing
 	old      bool // the transfer changed since then
 	offset   int  // number of lines scrolled off the top
 }
@@ -83,9 +84,14 @@ func (d *transferDetail) view(m *shared, chosen *client.Transfer, width, height 
 	lines := []string{m.Dim.Render(draw.Fit("No transfer is selected.", inner))}
 	title := "Transfer"
 	if chosen != nil {
+		d.ended = chosen.State != client.Pending
 		title = titleCase(string(chosen.Kind)) + " of " + amountOf(chosen.Amount, chosen.Currency)
 		lines = strings.Split(draw.Panel(m.transferPairs(*chosen), inner, m.Dim.Render), "\n")
-		lines = append(lines, "", m.Title.Render(draw.Fit("Timeline", inner)))
+		lines = append(lines, "")
+		if d.timeline != nil && d.id == chosen.Id {
+			lines = append(append(lines, m.flow(*chosen, d.timeline.Entries, inner)...), "")
+		}
+		lines = append(lines, m.Title.Render(draw.Fit("Timeline", inner)))
 		lines = append(lines, d.timelineLines(m, inner)...)
 	}
 	d.offset = max(0, min(d.offset, len(lines)-rows))
@@ -121,6 +127,9 @@ func (d *transferDetail) timelineLines(m *shared, width int) []string {
 			}
 			lines = append(lines, m.Dim.Render(stamp)+part)
 		}
+	}
+	if d.ended {
+		return lines
 	}
 	lines = append(lines, "")
 	for _, pair := range []draw.Pair{{Name: "Waiting for ", Value: d.timeline.WaitsFor}, {Name: "Next: ", Value: d.timeline.Next}} {

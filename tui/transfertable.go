@@ -30,8 +30,8 @@ func (m *shared) transferRow(t client.Transfer) []draw.Cell {
 	if t.AuthorizedAmount != nil && *t.AuthorizedAmount != t.Amount {
 		authorized = draw.Cell{Text: "of " + numberOf(*t.AuthorizedAmount, t.Currency), Paint: m.Dim.Render}
 	}
-	return []draw.Cell{{Text: when(t.CreatedAt, m.now), Paint: m.Dim.Render}, m.state(t.State), {Text: string(t.Kind)}, m.amountCell(t), currency, authorized,
-		{Text: otherName(t)}, {Text: value(t.Memo)}}
+	return m.highlighted(t.Id, []draw.Cell{{Text: when(t.CreatedAt, m.now), Paint: m.Dim.Render}, m.state(t.State), {Text: string(t.Kind)}, m.amountCell(t), currency, authorized,
+		{Text: otherName(t)}, {Text: value(t.Memo)}})
 }
 
 // amountCell dims what did not move, and marks what came in.

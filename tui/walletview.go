@@ -70,7 +70,11 @@ func (s *walletScreen) more(m *shared, w client.WalletSummary, data walletData, 
 	if left-days < payees {
 		payees = 0
 	}
-	return draw.Block(strings.Split(draw.Stack(month, s.days(m, w, width, days), s.payees(m, data, width, payees), details), "\n"), width, height)
+	column := draw.Stack(month, s.days(m, w, width, days), s.payees(m, data, width, payees), details)
+	if left := height - lineCount(column); left >= stripLines { // what is left shows what happens
+		column = draw.Stack(column, m.activityBox(width, left, 0))
+	}
+	return draw.Block(strings.Split(column, "\n"), width, height)
 }
 
 // days shows the balance at the end of each day, the newest first.
