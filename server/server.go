@@ -296,7 +296,7 @@ func (s *Server) assemble() error {
 		MaxAttempts: s.config.ReviewAttempts, MaxAge: s.config.ReviewAge,
 		CallbackSecret: s.config.Secrets.BankCallback.Reveal(), Enqueue: dispatcher.EnqueueAttempt, Spans: s.spans,
 	})
-	s.queues = settle.NewQueues(s.config.Redis)
+	s.queues = settle.NewQueues(s.config.Redis, mail.QueueName)
 	s.monitor = s.newMonitor()
 	if s.auth, err = s.newAuth(); err != nil {
 		return err

@@ -21,12 +21,14 @@ import (
 type Queues struct {
 	inspector *asynq.Inspector
 	redis     redis.UniversalClient
+	names     []string
 }
 
-// NewQueues creates a Queues with connections of its own. The caller must Close it.
-func NewQueues(opt asynq.RedisConnOpt) *Queues {
+// NewQueues creates a Queues with connections of its own, for the queue of settlement and for
+// others that operators may see and change. The caller must Close it.
+func NewQueues(opt asynq.RedisConnOpt, others ...string) *Queues {
 	client := taskqueue.NewRedis(opt, taskqueue.QueueBounds)
-	return &Queues{asynq.NewInspectorFromRedisClient(client), client}
+	return &Queues{asynq.NewInspectorFromRedisClient(client), client, append([]string{Queue}, others...)}
 }
 
 // Close closes the connections to Redis.
@@ -43,8 +45,8 @@ type QueueStats struct {
 	Latency                                     time.Duration // age of the oldest pending task
 }
 
-// Stats returns the statistics of every queue that settlement uses. A queue that Redis does not
-// know, because it never had a task or Redis was emptied, is empty. It fails with
+// Stats returns the statistics of every queue, that of settlement first. A queue that Redis does
+// not know, because it never had a task or Redis was emptied, is empty. It fails with
 // [ErrQueueUnavailable].
 func (q *Queues) Stats() ([]QueueStats, error) {
 	// GetQueueInfo has no distinct error for an unknown queue, so the list of queues is read first.
@@ -52,19 +54,23 @@ func (q *Queues) Stats() ([]QueueStats, error) {
 	if err != nil {
 		return nil, queueError(err)
 	}
-	if !slices.Contains(known, Queue) {
-		return []QueueStats{{Name: Queue}}, nil
+	all := make([]QueueStats, len(q.names))
+	for i, name := range q.names {
+		if all[i].Name = name; !slices.Contains(known, name) {
+			continue
+		}
+		info, err := q.inspector.GetQueueInfo(name)
+		if err != nil {
+			return nil, queueError(err)
+		}
+		all[i] = QueueStats{
+			Name: info.Queue, Paused: info.Paused, Pending: info.Pending, Active: info.Active,
+			Scheduled: info.Scheduled, Retry: info.Retry, Archived: info.Archived,
+			Completed: info.Completed, ProcessedToday: info.Processed, FailedToday: info.Failed,
+			ProcessedTotal: info.ProcessedTotal, FailedTotal: info.FailedTotal, Latency: info.Latency,
+		}
 	}
-	info, err := q.inspector.GetQueueInfo(Queue)
-	if err != nil {
-		return nil, queueError(err)
-	}
-	return []QueueStats{{
-		Name: info.Queue, Paused: info.Paused, Pending: info.Pending, Active: info.Active,
-		Scheduled: info.Scheduled, Retry: info.Retry, Archived: info.Archived,
-		Completed: info.Completed, ProcessedToday: info.Processed, FailedToday: info.Failed,
-		ProcessedTotal: info.ProcessedTotal, FailedTotal: info.FailedTotal, Latency: info.Latency,
-	}}, nil
+	return all, nil
 }
 
 // WorkerStats counts the worker processes, and their attempts in progress of how many possible
@@ -98,14 +104,15 @@ func (q *Queues) Pause(queue string) error { return q.setPaused(queue, true) }
 func (q *Queues) Resume(queue string) error { return q.setPaused(queue, false) }
 
 func (q *Queues) setPaused(queue string, pause bool) error {
-	if queue != Queue {
+	at := slices.Index(q.names, queue)
+	if at < 0 {
 		return ErrNoQueue
 	}
 	stats, err := q.Stats()
 	if err != nil {
 		return err
 	}
-	if stats[0].Paused == pause {
+	if stats[at].Paused == pause {
 		return nil
 	}
 	if pause {
@@ -123,9 +130,10 @@ type Task struct {
 	LastError     string
 }
 
-// Tasks lists at most limit tasks of a queue in one state; the empty state means pending.
+// Tasks lists at most limit tasks of a queue in one state; the empty state means pending. Errors of
+// other queues than that of settlement are left out: those of mail contain addresses of users.
 func (q *Queues) Tasks(queue, state string, limit int) ([]Task, error) {
-	if queue != Queue {
+	if !slices.Contains(q.names, queue) {
 		return nil, ErrNoQueue
 	}
 	list, ok := map[string]func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error){
@@ -151,13 +159,16 @@ func (q *Queues) Tasks(queue, state string, limit int) ([]Task, error) {
 			ID: info.ID, State: info.State.String(), Transfer: transfer,
 			NextProcessAt: info.NextProcessAt, LastError: info.LastErr,
 		}
+		if queue != Queue && info.LastErr != "" {
+			tasks[i].LastError = "see the log of the workers"
+		}
 	}
 	return tasks, nil
 }
 
 // Act changes one task: action is retry, archive or delete.
 func (q *Queues) Act(queue, task, action string) error {
-	if queue != Queue {
+	if !slices.Contains(q.names, queue) {
 		return ErrNoQueue
 	}
 	act, ok := map[string]func(queue, id string) error{

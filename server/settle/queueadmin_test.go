@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/hibiken/asynq"
+
 	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/embedded/redistest"
 )
@@ -13,9 +15,9 @@ func TestQueues(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	opt := redisOpt(redistest.New(t))
-	q := NewQueues(opt)
+	q := NewQueues(opt, "mail")
 	t.Cleanup(func() { h.must(q.Close()) })
-	if stats, err := q.Stats(); err != nil || len(stats) != 1 || stats[0].Name != Queue {
+	if stats, err := q.Stats(); err != nil || len(stats) != 2 || stats[0].Name != Queue || stats[1].Name != "mail" {
 		t.Fatalf("got %+v, %v", stats, err)
 	}
 	alice := h.user(0)
@@ -28,6 +30,16 @@ func TestQueues(t *testing.T) {
 		return len(tasks) == 1 && tasks[0].Transfer == id
 	})
 	stop()
+	sender := asynq.NewClient(opt)
+	t.Cleanup(func() { _ = sender.Close() })
+	_, err := sender.Enqueue(asynq.NewTask("mail:send", []byte("{}")), asynq.Queue("mail"))
+	h.must(err)
+	h.must(q.Pause("mail"))
+	stats, err := q.Stats()
+	h.must(err)
+	testkit.Equal(t, "bank paused", stats[0].Paused, false)
+	testkit.Equal(t, "mail paused", stats[1].Paused && stats[1].Pending == 1, true)
+	h.must(q.Resume("mail"))
 	h.must(q.Pause(Queue))
 	h.must(q.Pause(Queue))
 	if stats, err := q.Stats(); err != nil || !stats[0].Paused || stats[0].Pending != 1 {
