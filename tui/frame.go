@@ -31,6 +31,9 @@ func (m *model) key(msg tea.KeyMsg) tea.Cmd {
 			return b.run(&m.shared)
 		}
 	}
+	if name == "f1" && m.login == nil && m.overlay != nil && !m.helps() {
+		return m.overlayHelp().run(&m.shared)
+	}
 	return seen.update(&m.shared, msg)
 }
 
@@ -403,44 +406,4 @@ func (m *model) tabLine(row, column, free int) string {
 		}
 	}
 	return line.String()
-}
-
-// footer shows a toast, the state of a lost connection, or the keys.
-func (m *model) footer() string {
-	if m.toast != "" && m.now.Sub(m.toastAt) < toastTime {
-		paint, sign := m.Good.Render, m.glyph("✓ ", "")
-		if m.bad {
-			paint, sign = m.Bad.Render, m.glyph("✗ ", "! ")
-		}
-		return paint(draw.Fit(" "+sign+m.toast, m.width))
-	}
-	if connectionHelp := m.connectionHelp(); connectionHelp != "" {
-		return m.Bad.Render(draw.Fit(" "+connectionHelp, m.width))
-	}
-	keys := m.keysOf(m.focused())
-	switch {
-	case m.pageHasFocus() && m.focused().typing():
-		for _, b := range m.globalKeys() {
-			if b.shown = b.typed; b.typed != "" {
-				keys = slices.Insert(keys, min(2, len(keys)), b)
-				break
-			}
-		}
-	case m.pageHasFocus():
-		// Global keys come first, so that a user finds ? first.
-		keys = append(m.globalKeys()[:3:3], keys...)
-	}
-	line, free := "", m.width
-	for _, b := range keys {
-		if b.off != "" {
-			continue
-		}
-		item := " " + b.shown + " " + b.help + " "
-		if draw.TextWidth(item) > free {
-			break
-		}
-		free -= draw.TextWidth(item)
-		line += " " + m.Key.Render(b.shown) + " " + m.Dim.Render(b.help) + " "
-	}
-	return draw.Clip(line, m.width)
 }

@@ -14,6 +14,7 @@ type binding struct {
 	typed   string   // of a global key: the one that works while text is typed; empty if none does
 	help    string   // what it does, in a few words
 	command string   // the same on the command line; empty if there is none
+	moves   bool     // it moves in a list
 	off     string   // why it does nothing now; empty if it works
 	run     func(m *shared) tea.Cmd
 }

@@ -15,7 +15,7 @@ import (
 
 // manyTasks answers with tasks in each state, and records what is done to them.
 type manyTasks struct {
-	operatorRecord
+	sendRecord
 	tasks   []client.Task
 	refused string // the task that cannot be changed
 }

@@ -24,6 +24,7 @@ type searchScreen struct {
 	groups   []keyGroup
 	runs     bool
 	columns  [2]string // the titles if the bindings are choices, not keys; otherwise empty
+	under    screen    // the overlay that is shown again when this one is closed; usually nil
 	query    string
 	selected int
 	offset   int
@@ -59,7 +60,7 @@ func (s *searchScreen) keys(*shared) []binding {
 		}
 	}
 	keys := []binding{
-		{keys: []string{"esc", "ctrl+k"}, shown: "esc", help: "close", run: func(m *shared) tea.Cmd { m.close(); return nil }},
+		{keys: []string{"esc", "ctrl+k"}, shown: "esc", help: "close", run: s.shut},
 		{keys: []string{"down", "ctrl+n"}, shown: "↓", help: "next row", run: moves(1)},
 		{keys: []string{"up", "ctrl+p"}, shown: "↑", help: "previous row", run: moves(-1)},
 		{keys: []string{"pgdown", "ctrl+d"}, shown: "ctrl-d", help: "ten rows down", run: moves(10)},
@@ -73,12 +74,20 @@ func (s *searchScreen) keys(*shared) []binding {
 	if s.runs {
 		return append(keys, binding{keys: []string{"enter"}, shown: "enter", help: "run it", run: s.run})
 	}
-	return append(keys, binding{keys: []string{"enter"}, shown: "enter", help: "close", run: func(m *shared) tea.Cmd { m.close(); return nil }})
+	return append(keys, binding{keys: []string{"enter"}, shown: "enter", help: "close", run: s.shut})
 }
 
-// update types letters into the search.
-func (s *searchScreen) update(_ *shared, msg tea.Msg) tea.Cmd {
+func (s *searchScreen) shut(m *shared) tea.Cmd {
+	m.overlay = s.under
+	return nil
+}
+
+// update types letters into the search, and passes answers on to the overlay below.
+func (s *searchScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 	key, typed := msg.(tea.KeyMsg)
+	if _, clicked := msg.(tea.MouseMsg); !typed && !clicked && s.under != nil && s.under != screen(m.dialog) {
+		return s.under.update(m, msg) // an answer that it waits for
+	}
 	if !typed || key.Type != tea.KeyRunes && key.Type != tea.KeySpace || key.Alt {
 		return nil
 	}

@@ -18,6 +18,10 @@ func (s *queuesScreen) keys(m *shared) []binding {
 	if s.depth == oneRow {
 		return s.detailKeys(m)
 	}
+	reverse := binding{keys: []string{"O"}, shown: "O", help: "reverse the order", run: func(*shared) tea.Cmd { s.sortBy(true); return nil }}
+	if s.order.column == "" {
+		reverse.off = "the order is that of the server: o sorts"
+	}
 	enter := binding{keys: []string{"enter"}, shown: "enter", help: "the list alone", run: s.deeper}
 	if s.depth == wholeList {
 		enter.help = "open"
@@ -25,20 +29,28 @@ func (s *queuesScreen) keys(m *shared) []binding {
 	moves := func(by int) func(*shared) tea.Cmd { return func(*shared) tea.Cmd { s.move(by); return nil } }
 	turns := func(by int) func(*shared) tea.Cmd { return func(m *shared) tea.Cmd { return s.turn(m, by) } }
 	keys := []binding{
-		{keys: []string{"j", "down"}, shown: "j/↓", help: "next row", run: moves(1)},
-		{keys: []string{"k", "up"}, shown: "k/↑", help: "previous row", run: moves(-1)},
+		{keys: []string{"j", "down"}, shown: "j/↓", help: "next row", moves: true, run: moves(1)},
+		{keys: []string{"k", "up"}, shown: "k/↑", help: "previous row", moves: true, run: moves(-1)},
 		enter,
-		{keys: []string{"ctrl+d", "pgdown"}, shown: "ctrl-d", help: "ten rows down", run: moves(10)},
-		{keys: []string{"ctrl+u", "pgup"}, shown: "ctrl-u", help: "ten rows up", run: moves(-10)},
-		{keys: []string{"g", "home"}, shown: "g", help: "first row", run: moves(-int(listLimit))},
-		{keys: []string{"G", "end"}, shown: "G", help: "last row", run: moves(int(listLimit))},
+		{keys: []string{"ctrl+d", "pgdown"}, shown: "ctrl-d", help: "ten rows down", moves: true, run: moves(10)},
+		{keys: []string{"ctrl+u", "pgup"}, shown: "ctrl-u", help: "ten rows up", moves: true, run: moves(-10)},
+		{keys: []string{"g", "home"}, shown: "g", help: "first row", moves: true, run: moves(-int(listLimit))},
+		{keys: []string{"G", "end"}, shown: "G", help: "last row", moves: true, run: moves(int(listLimit))},
 		{keys: []string{"l", "right"}, shown: "l/→", help: "next task state", command: "kizo ops tasks list --state " + s.tab, run: turns(1)},
 		{keys: []string{"h", "left"}, shown: "h/←", help: "previous task state", run: turns(-1)},
 		{keys: []string{"n"}, shown: "n", help: "next queue", command: "kizo ops queues", run: s.nextQueue},
 		{keys: []string{"o"}, shown: "o", help: "sort by the next column", run: func(*shared) tea.Cmd { s.sortBy(false); return nil }},
-		{keys: []string{"O"}, shown: "O", help: "reverse the order", run: func(*shared) tea.Cmd { s.sortBy(true); return nil }},
+		reverse.greyed(),
 		m.spanKey(),
 		binding{keys: []string{"p"}, shown: "p", help: "pause or resume the queue", command: "kizo ops queue pause QUEUE", off: m.readonlyOff(), run: s.pause}.greyed(),
+	}
+	if s.list.length() == 0 {
+		for i := range keys {
+			if keys[i].moves {
+				keys[i].off = "the list is empty"
+				keys[i] = keys[i].greyed()
+			}
+		}
 	}
 	marks := s.markKeys()
 	switch {

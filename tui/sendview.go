@@ -59,10 +59,19 @@ func (s *sendScreen) pageKeys(m *shared) []binding {
 		{keys: []string{"down", "j"}, shown: "↓", help: "next field", run: s.focusBy(1)},
 		{keys: []string{"up", "k"}, shown: "↑", help: "previous field", run: s.focusBy(-1)},
 		{keys: []string{"ctrl+t"}, shown: "ctrl-t", help: "next currency", run: s.turnCurrency},
-		{keys: []string{"ctrl+x", "n"}, shown: "ctrl-x", help: "clear the form", run: s.clear},
+		s.clearKey("ctrl+x", "n"),
 		payeesKey(), m.unfinishedKey(),
 		{keys: []string{"esc"}, shown: "esc", help: "back to the wallet", run: func(*shared) tea.Cmd { return func() tea.Msg { return showMsg{"Wallet"} } }},
 	}
+}
+
+// clearKey is the binding that clears the form.
+func (s *sendScreen) clearKey(keys ...string) binding {
+	b := binding{keys: keys, shown: "ctrl-x", help: "clear", run: s.clear}
+	if !s.draft() {
+		b.off = "the form is empty"
+	}
+	return b.greyed()
 }
 
 func (s *sendScreen) focusBy(by int) func(*shared) tea.Cmd {
@@ -105,7 +114,7 @@ func (s *sendScreen) formKeys(m *shared) []binding {
 	keys := []binding{
 		enter,
 		{keys: []string{"esc"}, shown: "esc", help: "leave the form", run: func(*shared) tea.Cmd { s.leave(); return nil }},
-		{keys: []string{"ctrl+x"}, shown: "ctrl-x", help: "clear", run: s.clear},
+		s.clearKey("ctrl+x"),
 		next,
 		{keys: []string{"ctrl+s"}, shown: "ctrl-s", help: "review", run: s.review},
 		{keys: []string{"ctrl+t"}, shown: "ctrl-t", help: "next currency", run: s.turnCurrency},
@@ -203,13 +212,13 @@ func (s *sendScreen) form(m *shared, width int) []string {
 	if len(m.currencies()) > 1 {
 		hints[amountField] += "; ctrl-t for another currency"
 	}
-	const label = 8
+	const label = 9
 	var lines []string
 	for i, field := range s.fields {
 		focused := i == s.focus && s.typing()
-		name := m.Dim.Render(draw.Fit(labels[i], label))
+		name := m.Dim.Render(draw.Fit("  "+labels[i], label))
 		if i == s.focus && s.step == filling {
-			name = m.Accent.Render(draw.Fit(labels[i], label))
+			name = m.Accent.Render(draw.Fit(m.glyph("▸ ", "> ")+labels[i], label))
 		}
 		free := width - label
 		value := field.draw(m, free, focused)

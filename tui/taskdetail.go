@@ -117,9 +117,6 @@ func (s *queuesScreen) back(*shared) tea.Cmd {
 
 // detailKeys are the keys while one row is shown.
 func (s *queuesScreen) detailKeys(m *shared) []binding {
-	scroll := func(by int) func(*shared) tea.Cmd {
-		return func(*shared) tea.Cmd { s.detail.history.offset += by; return nil } // the view knows the end
-	}
 	walk := func(by int) func(*shared) tea.Cmd {
 		return func(m *shared) tea.Cmd { s.move(by); return s.look(m) }
 	}
@@ -134,16 +131,10 @@ func (s *queuesScreen) detailKeys(m *shared) []binding {
 		{keys: []string{"esc", "enter", "backspace"}, shown: "esc", help: "back to the list", run: s.back},
 	}
 	keys = append(append(keys, s.actKeys(m)...), copies.greyed())
-	return append(keys,
+	keys = append(keys,
 		binding{keys: []string{"n", "l", "right"}, shown: "n", help: "next row", run: walk(1)},
-		binding{keys: []string{"p", "h", "left"}, shown: "p", help: "previous row", run: walk(-1)},
-		binding{keys: []string{"j", "down"}, shown: "j/↓", help: "scroll down", run: scroll(1)},
-		binding{keys: []string{"k", "up"}, shown: "k/↑", help: "scroll up", run: scroll(-1)},
-		binding{keys: []string{"ctrl+d", "pgdown"}, shown: "ctrl-d", help: "ten lines down", run: scroll(10)},
-		binding{keys: []string{"ctrl+u", "pgup"}, shown: "ctrl-u", help: "ten lines up", run: scroll(-10)},
-		binding{keys: []string{"g", "home"}, shown: "g", help: "to the beginning", run: scroll(-1 << 20)},
-		binding{keys: []string{"G", "end"}, shown: "G", help: "to the end", run: scroll(1 << 20)},
-	)
+		binding{keys: []string{"p", "h", "left"}, shown: "p", help: "previous row", run: walk(-1)})
+	return append(keys, s.detail.history.scrollKeys()...)
 }
 
 // path says where the screen is: bank › archived › the task.
@@ -266,10 +257,6 @@ func (s *queuesScreen) timeline(m *shared, width, height int) string {
 	if _, ok := s.list.transferAt(s.selected); !ok {
 		lines = []string{m.Dim.Render(draw.Fit("It has no transfer.", inner))}
 	}
-	h.offset = max(0, min(h.offset, len(lines)-rows))
-	note := ""
-	if more := len(lines) - rows - h.offset; more > 0 {
-		note = count(more, "more line", "more lines")
-	}
-	return m.box("Timeline, with the bank's answers", note, strings.Join(lines[h.offset:], "\n"), width, height)
+	visible, note := h.scrolled(lines, rows)
+	return m.box("Timeline, with the bank's answers", note, strings.Join(visible, "\n"), width, height)
 }

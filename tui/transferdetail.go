@@ -21,6 +21,42 @@ type transferDetail struct {
 	ended    bool // the transfer waits for nothing
 	old      bool // the transfer changed since then
 	offset   int  // number of lines scrolled off the top
+
+	lines, rows int // how many there are, and how many fit, when it was last drawn
+}
+
+// scrollKeys are the bindings that scroll it. They are off if all of it is visible.
+func (d *transferDetail) scrollKeys() []binding {
+	off := ""
+	if d.lines > 0 && d.lines <= d.rows {
+		off = "all of it is visible"
+	}
+	scroll := func(by int) func(*shared) tea.Cmd {
+		return func(*shared) tea.Cmd { d.offset += by; return nil } // the view knows the end
+	}
+	keys := []binding{
+		{keys: []string{"j", "down"}, shown: "j/↓", help: "scroll down", run: scroll(1)},
+		{keys: []string{"k", "up"}, shown: "k/↑", help: "scroll up", run: scroll(-1)},
+		{keys: []string{"ctrl+d", "pgdown"}, shown: "ctrl-d", help: "ten lines down", run: scroll(10)},
+		{keys: []string{"ctrl+u", "pgup"}, shown: "ctrl-u", help: "ten lines up", run: scroll(-10)},
+		{keys: []string{"g", "home"}, shown: "g", help: "to the beginning", run: scroll(-1 << 20)},
+		{keys: []string{"G", "end"}, shown: "G", help: "to the end", run: scroll(1 << 20)},
+	}
+	for i := range keys {
+		keys[i].off = off
+		keys[i] = keys[i].greyed()
+	}
+	return keys
+}
+
+// scrolled returns the lines that are visible, and how many follow.
+func (d *transferDetail) scrolled(lines []string, rows int) (visible []string, note string) {
+	d.lines, d.rows = len(lines), rows
+	d.offset = max(0, min(d.offset, len(lines)-rows))
+	if more := len(lines) - rows - d.offset; more > 0 {
+		note = count(more, "more line", "more lines")
+	}
+	return lines[d.offset:], note
 }
 
 // lookMsg says that a transfer has been selected for lookPause.
@@ -94,12 +130,8 @@ func (d *transferDetail) view(m *shared, chosen *client.Transfer, width, height 
 		lines = append(lines, m.Title.Render(draw.Fit("Timeline", inner)))
 		lines = append(lines, d.timelineLines(m, inner)...)
 	}
-	d.offset = max(0, min(d.offset, len(lines)-rows))
-	note := ""
-	if more := len(lines) - rows - d.offset; more > 0 {
-		note = count(more, "more line", "more lines")
-	}
-	return m.box(title, note, strings.Join(lines[d.offset:], "\n"), width, height)
+	visible, note := d.scrolled(lines, rows)
+	return m.box(title, note, strings.Join(visible, "\n"), width, height)
 }
 
 // timelineLines draws the timeline: each entry with its time, what the transfer waits for, who acts

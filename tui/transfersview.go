@@ -91,25 +91,16 @@ func (s *transfersScreen) commandFor(command string) string {
 }
 
 func (s *transfersScreen) readingKeys(m *shared) []binding {
-	scroll := func(by int) func(*shared) tea.Cmd {
-		return func(*shared) tea.Cmd { s.detail.offset += by; return nil } // the view knows the end
-	}
 	walk := func(by int) func(*shared) tea.Cmd {
 		return func(m *shared) tea.Cmd { s.move(by); return s.fetch(m) }
 	}
 	allowed, greyed := s.moneyKeysByState(m)
 	keys := slices.Concat(allowed, []binding{
 		{keys: []string{"esc", "enter", "backspace"}, shown: "esc", help: "back to the list", run: func(*shared) tea.Cmd { s.reading = false; return nil }},
-		{keys: []string{"j", "down"}, shown: "j/↓", help: "scroll down", run: scroll(1)},
-		{keys: []string{"k", "up"}, shown: "k/↑", help: "scroll up", run: scroll(-1)},
-		{keys: []string{"ctrl+d", "pgdown"}, shown: "ctrl-d", help: "ten lines down", run: scroll(10)},
-		{keys: []string{"ctrl+u", "pgup"}, shown: "ctrl-u", help: "ten lines up", run: scroll(-10)},
-		{keys: []string{"g", "home"}, shown: "g", help: "to the beginning", run: scroll(-1 << 20)},
-		{keys: []string{"G", "end"}, shown: "G", help: "to the end", run: scroll(1 << 20)},
 		{keys: []string{"n", "l", "right"}, shown: "n", help: "next transfer", run: walk(1)},
 		{keys: []string{"p", "h", "left"}, shown: "p", help: "previous transfer", run: walk(-1)},
 	})
-	return append(append(keys, s.actions()...), greyed...)
+	return slices.Concat(keys, s.detail.scrollKeys(), s.actions(), greyed)
 }
 
 // sendAgain fills the Send screen from a past transfer.
