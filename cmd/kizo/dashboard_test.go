@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -28,7 +29,7 @@ type window struct {
 	screen  *emulator.Screen
 	drawn   chan struct{} // receives after each write to the screen
 	ended   chan struct{} // closed when the program has closed the terminal
-	writes  atomic.Int64  // reads of the program's output
+	frames  atomic.Int64  // each begins with a move of the cursor to the upper left corner
 }
 
 func openWindow(t *testing.T, width, height int, env []string, args ...string) *window {
@@ -51,7 +52,7 @@ func openWindow(t *testing.T, width, height int, env []string, args ...string) *
 		part := make([]byte, 32<<10)
 		for {
 			n, err := w.file.Read(part)
-			w.writes.Add(1)
+			w.frames.Add(int64(bytes.Count(part[:n], []byte("\x1b[H"))))
 			_, _ = w.screen.Write(part[:n])
 			select {
 			case w.drawn <- struct{}{}:
