@@ -348,8 +348,8 @@ func (m *model) header(badge string) string {
 		return draw.Stack(draw.Clip(name+where(draw.Fit(m.where(), free))+" "+badge, m.width), draw.Clip(m.tabLine(1, 1, m.width-1), m.width))
 	}
 	tabs := m.tabLine(0, draw.Width(name), m.width-draw.Width(name)-badgeWidth-1)
-	free := max(0, m.width-draw.Width(name)-draw.Width(tabs)-badgeWidth-2)
-	return draw.Clip(name+tabs+where(draw.FitRight(m.where(), free))+"  "+badge, m.width)
+	free := max(0, m.width-draw.Width(name)-draw.Width(tabs)-badgeWidth-3)
+	return draw.Clip(name+tabs+" "+where(draw.FitRight(m.where(), free))+"  "+badge, m.width)
 }
 
 func (m *model) where() string {
