@@ -56,7 +56,14 @@ func TestNewAndChild(t *testing.T) {
 	if step.TraceID() != first.TraceID() || step == first {
 		t.Errorf("%q is not a child of %q", step, first)
 	}
-	if back, ok := trace.Parse(step.String()); !ok || back != step {
+	_, firstSpan, _ := first.IDs()
+	if _, _, parent := step.IDs(); parent != firstSpan || parent == [8]byte{} {
+		t.Errorf("%q has the parent %x, not %x", step, parent, firstSpan)
+	}
+	if _, _, parent := first.IDs(); parent != [8]byte{} {
+		t.Errorf("a new trace has the parent %x", parent)
+	}
+	if back, ok := trace.Parse(step.String()); !ok || back.String() != step.String() {
 		t.Errorf("%q is parsed as %q", step, back)
 	}
 	if none := (trace.Context{}).Child(); none.Valid() {
