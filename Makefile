@@ -140,7 +140,7 @@ bench-growth: deps ## measure what slows down as the books grow; SIZES= postings
 .PHONY: screenshots
 screenshots: deps build ## take the pictures in docs from the running program
 	$(GO) run ./deploy/screenshots
-	cp docs/dashboard-transfers.svg server/web/assets/dashboard.svg
+	for scheme in dark light; do cp docs/screens/wallet-120x40-$$scheme.png server/web/assets/dashboard-$$scheme.png; done
 
 .PHONY: snapshot
 snapshot: $(GORELEASER) deps ## build archives and packages of this tree in dist/, and test them

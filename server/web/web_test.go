@@ -132,7 +132,11 @@ func TestLandingPageIsSmall(t *testing.T) {
 	page, err := web.Landing("1.2.3")
 	testkit.Must(t, err)
 	size := len(page)
-	for _, loaded := range append(all(`src="([^"]+)"`, page), all(`<link [^>]*href="([^"]+)"`, page)...) {
+	dark, _, _ := web.Asset("dashboard-dark.png") // in the place of the light one, which is about as large
+	if len(dark) == 0 || !strings.Contains(page, `srcset="/assets/dashboard-dark.png"`) {
+		t.Error("there is no picture for dark pages")
+	}
+	for _, loaded := range append(all(` src="([^"]+)"`, page), all(`<link [^>]*href="([^"]+)"`, page)...) {
 		name, ours := strings.CutPrefix(loaded, "/assets/")
 		content, mediaType, found := web.Asset(name)
 		if !ours || !found || mediaType == "" {
@@ -150,10 +154,12 @@ func TestLandingPageIsSmall(t *testing.T) {
 
 // TestPictureOfTheLandingPage: make screenshots writes the picture into docs and here.
 func TestPictureOfTheLandingPage(t *testing.T) {
-	want, err := os.ReadFile("../../docs/dashboard-transfers.svg")
-	testkit.Must(t, err)
-	if got, _, _ := web.Asset("dashboard.svg"); !bytes.Equal(got, want) {
-		t.Error("assets/dashboard.svg is not docs/dashboard-transfers.svg: copy it")
+	for _, scheme := range []string{"dark", "light"} {
+		want, err := os.ReadFile("../../docs/screens/wallet-120x40-" + scheme + ".png")
+		testkit.Must(t, err)
+		if got, _, _ := web.Asset("dashboard-" + scheme + ".png"); !bytes.Equal(got, want) {
+			t.Errorf("assets/dashboard-%s.png is not that of docs/screens: make screenshots copies it", scheme)
+		}
 	}
 	if _, _, found := web.Asset("../web.go"); found {
 		t.Error("a file outside of assets is served")
