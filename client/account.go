@@ -148,9 +148,17 @@ func (c *Client) EndOtherSessions(ctx context.Context) ([]uuid.UUID, error) {
 	return ended.SessionIds, err
 }
 
-// FreezeMe freezes the user's own account: no money moves until an operator lifts it.
+// FreezeMe freezes the user's own account: no money moves until the user lifts it with UnfreezeMe,
+// or an operator does.
 func (c *Client) FreezeMe(ctx context.Context) error {
 	request, err := c.send(http.MethodPost, "/v1/me/freeze", nil)
+	return c.act(ctx, request, err)
+}
+
+// UnfreezeMe lifts the freeze that the user has made. The error has the code SecondFactorMissing
+// for a user without a second factor, and AccountFrozen if an operator has frozen the account.
+func (c *Client) UnfreezeMe(ctx context.Context) error {
+	request, err := c.send(http.MethodPost, "/v1/me/unfreeze", nil)
 	return c.act(ctx, request, err)
 }
 

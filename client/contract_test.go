@@ -82,6 +82,7 @@ func everyCall(t *testing.T) map[string]func(context.Context, *Client) error {
 		},
 		"Records":          func(ctx context.Context, k *Client) error { _, err := k.Records(ctx, ""); return err },
 		"CloseAccount":     func(ctx context.Context, k *Client) error { return k.CloseAccount(ctx, "x", "") },
+		"UnfreezeMe":       func(ctx context.Context, k *Client) error { return k.UnfreezeMe(ctx) },
 		"FreezeMe":         func(ctx context.Context, k *Client) error { return k.FreezeMe(ctx) },
 		"BeginDeviceLogin": func(ctx context.Context, k *Client) error { _, err := k.BeginDeviceLogin(ctx); return err },
 		"AwaitDeviceLogin": func(ctx context.Context, k *Client) error {

@@ -119,7 +119,7 @@ func TestTransfersByKeysAlone(t *testing.T) {
 	}
 	bob.kizo("transfer", "@"+ada.handle, "1", "-m", "hidden")
 	w.types(enter)
-	w.until("back to the list", "Waiting for nothing")
+	w.until("back to the list", "[posted]")
 	w.types("y")
 	w.until("Sent the id to the terminal's clipboard")
 	w.types(escape)

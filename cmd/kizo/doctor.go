@@ -225,7 +225,7 @@ func (a *app) checkSession(ctx context.Context, kizo *client.Client) finding {
 	}
 	if me.Frozen != nil && *me.Frozen {
 		return finding{"session", findingWarning, fmt.Sprintf("as @%s, by %s; the account is frozen: no money moves", me.Handle, source),
-			[]string{"ask an operator of the server to lift the freeze"}}
+			[]string{"lift your own freeze with kizo unfreeze-me, or ask an operator of the server to lift it"}}
 	}
 	return finding{Check: "session", State: findingOK, Detail: fmt.Sprintf("as @%s, by %s", me.Handle, source)}
 }

@@ -117,6 +117,8 @@ func examplesTable() map[string]example {
 		"KIZO_API_KEY_FILE=reader.key kizo mcp": {
 			setup: "ada keys create --name reader --scope read --secret-file reader.key --password-stdin <password.txt",
 		},
+		"kizo unfreeze-me":                                   {skip: "it needs a second factor; testdata/script/secondfactor.txtar runs it"},
+		"kizo unfreeze-me --otp-stdin < code.txt":            {skip: "it needs a second factor; testdata/script/secondfactor.txtar runs it"},
 		"kizo freeze-me --yes":                               {setup: "is hotel", after: "ada ops user unfreeze hotel --reason test"},
 		"kizo config edit":                                   {setup: "export EDITOR=true"},
 		"EDITOR=nano kizo config edit --context work":        {setup: "work", change: map[string]string{"nano": "true"}, after: "ada context remove work --yes"},

@@ -23,8 +23,8 @@ func newFreezeMeCommand(a *app) *cobra.Command {
 		Use:   "freeze-me",
 		Short: "Stop all money of your account, if you think that another person uses it",
 		Long: `Stop all money of your account: nothing moves from or to your wallets, by any session or API key. What
-is on its way still settles. You can look at everything. Only an operator lifts it, after they have
-identified you.
+is on its way still settles. You can look at everything. With a second factor, you lift it yourself: kizo
+unfreeze-me. Without one, only an operator lifts it, after they have identified you.
 
 Then end what the other person may have: kizo sessions revoke --others, kizo keys list, kizo password change.`,
 		Example: "  kizo freeze-me --yes",
@@ -32,14 +32,14 @@ Then end what the other person may have: kizo sessions revoke --others, kizo key
 		RunE:    func(cmd *cobra.Command, _ []string) error { return freezeMeRun(cmd.Context(), opts) },
 	}
 	opts.output.addTo(cmd, a, frozenAccount{}, column{title: "FROZEN"})
-	cmd.Flags().BoolVar(&opts.yes, "yes", false, "needed, since only an operator can undo this")
+	cmd.Flags().BoolVar(&opts.yes, "yes", false, "needed, since without a second factor only an operator can undo this")
 	return cmd
 }
 
 func freezeMeRun(ctx context.Context, opts *freezeMeOptions) error {
 	a := opts.app
 	if !opts.yes {
-		return withHint(usagef("this stops all your money until an operator lifts it"), "kizo freeze-me --yes")
+		return withHint(usagef("this stops all your money until you lift it with a second factor, or an operator does"), "kizo freeze-me --yes")
 	}
 	kizo, err := a.kizo()
 	if err != nil {
@@ -50,5 +50,39 @@ func freezeMeRun(ctx context.Context, opts *freezeMeOptions) error {
 	}
 	return a.printDone(opts.output, frozenAccount{true}, []string{"yes"}, func() {
 		a.io.note("Your account is frozen. Next: kizo sessions revoke --others, kizo keys list, kizo password change.")
+	})
+}
+
+func newUnfreezeMeCommand(a *app) *cobra.Command {
+	opts := &freezeMeOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "unfreeze-me",
+		Short: "Let money move again, after kizo freeze-me",
+		Long: `Lift the freeze that you have made with kizo freeze-me: money moves again. It needs a second factor, which
+another person with your password does not have. Before it, end what that person may have: kizo sessions
+revoke --others, kizo keys list, kizo password change.
+
+A freeze that an operator has made stays: ask an operator.`,
+		Example: `  kizo unfreeze-me
+  kizo unfreeze-me --otp-stdin < code.txt`,
+		Args: takes(""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return unfreezeMeRun(cmd.Context(), opts) },
+	}
+	opts.output.addTo(cmd, a, frozenAccount{}, column{title: "FROZEN"})
+	a.addStepUpFlag(cmd)
+	return cmd
+}
+
+func unfreezeMeRun(ctx context.Context, opts *freezeMeOptions) error {
+	a := opts.app
+	kizo, err := a.kizo()
+	if err != nil {
+		return err
+	}
+	if err := kizo.UnfreezeMe(ctx); err != nil {
+		return err
+	}
+	return a.printDone(opts.output, frozenAccount{false}, []string{"no"}, func() {
+		a.io.note("Your account is not frozen: money moves again.")
 	})
 }

@@ -100,6 +100,7 @@ Begin with an account and some money.`,
 		newLimitsCommand(a),
 		newNoticesCommand(a),
 		newFreezeMeCommand(a),
+		newUnfreezeMeCommand(a),
 		newContextCommand(a),
 		newAuthCommand(a),
 	)

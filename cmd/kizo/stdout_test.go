@@ -145,6 +145,7 @@ func outputCases() map[string]outputCase {
 		"kizo ops approvals approve":        {skip: "it needs a request of another operator; it prints what ops approvals list prints"},
 		"kizo ops approvals reject":         {skip: "it needs a request of another operator; it prints what ops approvals list prints"},
 		"kizo handle change":                {skip: "the other cases need the handle; it prints what profile set prints"},
+		"kizo unfreeze-me":                  {skip: "it needs a second factor; it prints what freeze-me prints"},
 		"kizo freeze-me":                    {skip: "no other case could move money; it prints what sessions revoke prints"},
 		"kizo second-factor status":         {args: words()},
 		"kizo second-factor add":            {args: words("--password-stdin")},

@@ -102,6 +102,7 @@ var matrix = map[string]access{
 	"POST /v1/me/export":           {body: func(*fixture, *user) any { return fields{} }},
 	"POST /v1/me/close":            {body: func(*fixture, *user) any { return fields{"password": password} }},
 	"POST /v1/me/freeze":           {body: nothing},
+	"POST /v1/me/unfreeze":         {body: nothing},
 	"POST /v1/sessions/end-others": {body: nothing},
 	"GET /v1/sessions":             {body: nothing},
 	"GET /v1/sessions/history":     {body: nothing},

@@ -12,7 +12,6 @@ import (
 	"github.com/JDevAman/kizo/server/api/internal/routes"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/failpoint"
-	"github.com/JDevAman/kizo/server/ledger"
 )
 
 // SignUp creates a user and opens their first wallet. After a crash between the two, the next
@@ -211,7 +210,7 @@ func (a *API) EndOtherSessions(ctx context.Context, _ routes.EndOtherSessionsReq
 
 // FreezeMe freezes the user's own account.
 func (a *API) FreezeMe(ctx context.Context, _ routes.FreezeMeRequestObject) (routes.FreezeMeResponseObject, error) {
-	if err := a.ledger.SetStatus(ctx, userID(ctx), ledger.Frozen); err != nil {
+	if err := a.ledger.FreezeOwn(ctx, userID(ctx)); err != nil {
 		return nil, err
 	}
 	// The money is safe, so a failure from here on may be repeated.
@@ -220,6 +219,25 @@ func (a *API) FreezeMe(ctx context.Context, _ routes.FreezeMeRequestObject) (rou
 		return nil, err
 	}
 	return routes.FreezeMe204Response{}, nil
+}
+
+// UnfreezeMe lifts the freeze of the user's own account. It needs a second factor, since the other
+// person who had the password would lift it as well.
+func (a *API) UnfreezeMe(ctx context.Context, _ routes.UnfreezeMeRequestObject) (routes.UnfreezeMeResponseObject, error) {
+	r := requestOf(ctx)
+	if !r.principal.SecondFactor {
+		return nil, reject(openapi.SecondFactorMissing, "", "without a second factor, only an operator lifts a freeze, after they have identified you")
+	}
+	lifted, err := a.ledger.UnfreezeOwn(ctx, userID(ctx))
+	if err != nil {
+		return nil, err
+	}
+	if lifted {
+		if err := a.auth.RecordUnfreeze(ctx, r.principal, r.client); err != nil {
+			return nil, err
+		}
+	}
+	return routes.UnfreezeMe204Response{}, nil
 }
 
 // SearchUsers finds users by handle or name. It never returns e-mail addresses.

@@ -70,7 +70,7 @@ func TestFrozenAccountsSayWhichAndWhy(t *testing.T) {
 		}
 	}
 	h.post(olga, "/v1/ops/users/alice/freeze", why).want(204)
-	pays(alice, "@bob", "your account is frozen, so no money moves from or to it: ask an operator")
+	pays(alice, "@bob", "your account is frozen, so no money moves from or to it: lift your own freeze with kizo unfreeze-me, or ask an operator")
 	pays(bob, "@alice", "the account of the other user is frozen")
 	for u, want := range map[*user]bool{alice: true, bob: false} {
 		testkit.Equal(t, u.handle, *read[openapi.User](h.get(u, "/v1/me").want(200)).Frozen, want)

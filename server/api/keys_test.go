@@ -82,6 +82,7 @@ var scopesOfRoutes = map[string]string{
 	"POST /v1/me/export":                         "",
 	"POST /v1/me/close":                          "",
 	"POST /v1/me/freeze":                         "",
+	"POST /v1/me/unfreeze":                       "",
 	"GET /v1/sessions":                           "",
 	"POST /v1/sessions/end-others":               "",
 	"GET /v1/sessions/history":                   "",

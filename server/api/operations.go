@@ -81,6 +81,7 @@ var operations = map[string]operation{
 	"POST /v1/me/export":                         {body: bodyOf[openapi.RecordsQuery], stepUp: stepUpAlways},
 	"POST /v1/me/close":                          {body: bodyOf[openapi.AccountClose], hashesPassword: true, stepUp: stepUpOrCode},
 	"POST /v1/me/freeze":                         {},
+	"POST /v1/me/unfreeze":                       {stepUp: stepUpAlways},
 	"GET /v1/sessions":                           {},
 	"POST /v1/sessions/end-others":               {},
 	"GET /v1/sessions/history":                   {},

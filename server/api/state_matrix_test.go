@@ -51,6 +51,7 @@ var stateRows = map[string]stateRow{
 	"POST /v1/me/export":                         {body: fields{}},
 	"POST /v1/me/close":                          {body: fields{"password": password}, frozen: openapi.AccountFrozen},
 	"POST /v1/me/freeze":                         {},
+	"POST /v1/me/unfreeze":                       {frozen: openapi.SecondFactorMissing}, // whom an operator has frozen: TestUsersLiftTheirOwnFreeze
 	"POST /v1/sessions/end-others":               {},
 	"GET /v1/sessions":                           {},
 	"GET /v1/sessions/history":                   {},
@@ -243,13 +244,17 @@ func (h *fixture) stateCell(name, actor string, me, peer, target *user) {
 	case "POST /v1/me/handle": // and back, because the next cells need the handle
 		request.body = fields{"handle": me.handle + "2", "password": password}
 		defer func() { h.post(me, "/v1/me/handle", fields{"handle": me.handle, "password": password}).want(200) }()
-	case "POST /v1/auth/second-factor/recovery-codes", "POST /v1/auth/step-up", "PUT /v1/auth/step-up/:currency", "DELETE /v1/auth/step-up/:currency":
+	case "POST /v1/auth/second-factor/recovery-codes", "POST /v1/auth/step-up", "PUT /v1/auth/step-up/:currency", "DELETE /v1/auth/step-up/:currency",
+		"POST /v1/me/unfreeze":
 		principal, codes := h.confirmedFactor(me)
 		defer func() {
 			testkit.Must(h.t, h.auth.RemoveSecondFactor(h.t.Context(), principal, password, "", auth.Client{}))
 		}()
-		if name == "POST /v1/auth/step-up" {
+		switch name {
+		case "POST /v1/auth/step-up":
 			request.body = fields{"otp": codes[0]}
+		case "POST /v1/me/unfreeze":
+			h.post(me, "/v1/auth/step-up", fields{"otp": codes[0]}).want(200)
 		}
 	case "POST /v1/me/freeze":
 		defer func() { testkit.Must(h.t, h.ledger.SetStatus(h.t.Context(), me.id, ledger.Active)) }()

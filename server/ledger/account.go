@@ -245,13 +245,27 @@ func (l *Ledger) Owners(ctx context.Context, accounts []AccountID) (map[AccountI
 }
 
 // SetStatus freezes or reactivates all wallets of a user, including those that the user opens
-// later. When it returns, no transfer that the new status forbids is in progress. It fails with
-// AccountClosed if the user has closed the account.
+// later, for an operator: the user cannot lift a freeze that it makes. When it returns, no transfer
+// that the new status forbids is in progress. It fails with AccountClosed if the user has closed
+// the account.
 func (l *Ledger) SetStatus(ctx context.Context, owner UserID, s Status) error {
 	// A trigger copies the status to the accounts; see migrations/0001_ledger.sql.
 	const set = `INSERT INTO account_owners (owner, status) VALUES ($1, $2)
-		ON CONFLICT (owner) DO UPDATE SET status = excluded.status WHERE account_owners.closed_at IS NULL`
-	tag, err := l.pool.Exec(ctx, set, owner, s)
+		ON CONFLICT (owner) DO UPDATE SET status = excluded.status, frozen_by_owner = false WHERE account_owners.closed_at IS NULL`
+	return l.setOwner(ctx, set, owner, s)
+}
+
+// FreezeOwn is SetStatus(Frozen) by the user, who can lift it with UnfreezeOwn, unless an operator
+// has frozen the wallets before or does later.
+func (l *Ledger) FreezeOwn(ctx context.Context, owner UserID) error {
+	const freeze = `INSERT INTO account_owners (owner, status, frozen_by_owner) VALUES ($1, 'frozen', true)
+		ON CONFLICT (owner) DO UPDATE SET status = 'frozen', frozen_by_owner = account_owners.status <> 'frozen' OR account_owners.frozen_by_owner
+		WHERE account_owners.closed_at IS NULL`
+	return l.setOwner(ctx, freeze, owner)
+}
+
+func (l *Ledger) setOwner(ctx context.Context, statement string, args ...any) error {
+	tag, err := l.pool.Exec(ctx, statement, args...)
 	if err != nil {
 		return unavailable("set the status of the owner", err)
 	}
@@ -259,6 +273,25 @@ func (l *Ledger) SetStatus(ctx context.Context, owner UserID, s Status) error {
 		return accountClosed()
 	}
 	return nil
+}
+
+// UnfreezeOwn lifts the freeze that the user has made, and reports whether there was one. It fails
+// with AccountFrozen if an operator has frozen the wallets.
+func (l *Ledger) UnfreezeOwn(ctx context.Context, owner UserID) (lifted bool, err error) {
+	const lift = `UPDATE account_owners SET status = 'active', frozen_by_owner = false
+		WHERE owner = $1 AND status = 'frozen' AND frozen_by_owner AND closed_at IS NULL`
+	tag, err := l.pool.Exec(ctx, lift, owner)
+	if err != nil {
+		return false, unavailable("set the status of the owner", err)
+	}
+	if tag.RowsAffected() > 0 {
+		return true, nil
+	}
+	frozen, err := l.IsFrozen(ctx, owner)
+	if err == nil && frozen {
+		err = problem.New(AccountFrozen, "an operator has frozen the account: only an operator lifts that")
+	}
+	return false, err
 }
 
 // IsFrozen reports whether the wallets of a user are frozen, also before the user has one.

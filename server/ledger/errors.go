@@ -125,7 +125,7 @@ func refusalText(code problem.Code) string {
 func frozenText(owner UserID, debit, credit *account) string {
 	for _, a := range [...]*account{debit, credit} {
 		if a.status == Frozen && a.owner == owner {
-			return "your account is frozen, so no money moves from or to it: ask an operator of the server to lift that"
+			return "your account is frozen, so no money moves from or to it: lift your own freeze with kizo unfreeze-me, or ask an operator of the server"
 		}
 	}
 	return "the account of the other user is frozen, so it can neither pay nor be paid: ask that person"

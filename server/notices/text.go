@@ -19,7 +19,7 @@ const (
 	ifCodeGuessed  = "If this was not you, another person knows your password: kizo password change. kizo freeze-me --yes stops all money at once."
 	ifPaidByOthers = "If this was not you: kizo freeze-me --yes stops all money at once. Then kizo sessions revoke --others, kizo keys list, kizo password change."
 	ifOperator     = "If you do not know why, ask an operator."
-	ifFrozen       = "Only an operator lifts it, after they have identified you. Meanwhile: kizo sessions revoke --others, kizo keys list, kizo password change."
+	ifFrozen       = "With a second factor you lift it: kizo unfreeze-me. Without one, only an operator does, after they have identified you. Before: kizo sessions revoke --others, kizo keys list, kizo password change."
 )
 
 // SecurityNotices has the text for each security event that makes a notice.
@@ -35,7 +35,7 @@ var SecurityNotices = map[auth.SecurityEvent]text{
 	auth.EventDataExported:           {"All data about you was exported", ""},
 	auth.EventPasswordChanged:        {"Your password was changed", "If this was not you: kizo password reset HANDLE --mail gives you a code for another one. Then kizo freeze-me --yes, kizo sessions revoke --others."},
 	auth.EventFrozen:                 {"Your account was frozen: no money moves from or to it", ifFrozen},
-	auth.EventUnfrozen:               {"An operator lifted the freeze of your account: money moves again", "If you did not ask for it: kizo freeze-me --yes stops all money again."},
+	auth.EventUnfrozen:               {"The freeze of your account was lifted: money moves again", "If you did not do or ask for it: kizo freeze-me --yes stops all money again."},
 	auth.EventSecondFactorAdded:      {"The second factor of your account was added or changed", ""},
 	auth.EventSecondFactorRemoved:    {"The second factor of your account was removed", ""},
 	auth.EventRecoveryCodeUsed:       {"A recovery code was used in place of your second factor", ""},

@@ -143,6 +143,9 @@ type ServerInterface interface {
 	// ChangeHandle Change the user's handle
 	// (POST /v1/me/handle)
 	ChangeHandle(c *fiber.Ctx) error
+	// UnfreezeMe Lift the freeze that the user has made
+	// (POST /v1/me/unfreeze)
+	UnfreezeMe(c *fiber.Ctx) error
 	// ListNotices List the user's notices, newest first
 	// (GET /v1/notices)
 	ListNotices(c *fiber.Ctx, params ListNoticesParams) error
@@ -1172,6 +1175,24 @@ func (siw *ServerInterfaceWrapper) ChangeHandle(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.ChangeHandle(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// UnfreezeMe operation middleware
+func (siw *ServerInterfaceWrapper) UnfreezeMe(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.UnfreezeMe(c)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2828,6 +2849,8 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 	router.Post(options.BaseURL+"/v1/me/close", wrapper.CloseMe)
 
 	router.Post(options.BaseURL+"/v1/me/freeze", wrapper.FreezeMe)
+
+	router.Post(options.BaseURL+"/v1/me/unfreeze", wrapper.UnfreezeMe)
 
 	router.Get(options.BaseURL+"/v1/notices", wrapper.ListNotices)
 
@@ -4491,6 +4514,40 @@ type ChangeHandledefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ChangeHandledefaultApplicationProblemPlusJSONResponse) VisitChangeHandleResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type UnfreezeMeRequestObject struct {
+}
+
+type UnfreezeMeResponseObject interface {
+	VisitUnfreezeMeResponse(ctx *fiber.Ctx) error
+}
+
+type UnfreezeMe204Response struct {
+}
+
+func (response UnfreezeMe204Response) VisitUnfreezeMeResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type UnfreezeMedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UnfreezeMedefaultApplicationProblemPlusJSONResponse) VisitUnfreezeMeResponse(ctx *fiber.Ctx) error {
 	if response.Headers.RetryAfter != nil {
 		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
@@ -6333,6 +6390,9 @@ type StrictServerInterface interface {
 	// ChangeHandle Change the user's handle
 	// (POST /v1/me/handle)
 	ChangeHandle(ctx context.Context, request ChangeHandleRequestObject) (ChangeHandleResponseObject, error)
+	// UnfreezeMe Lift the freeze that the user has made
+	// (POST /v1/me/unfreeze)
+	UnfreezeMe(ctx context.Context, request UnfreezeMeRequestObject) (UnfreezeMeResponseObject, error)
 	// ListNotices List the user's notices, newest first
 	// (GET /v1/notices)
 	ListNotices(ctx context.Context, request ListNoticesRequestObject) (ListNoticesResponseObject, error)
@@ -7785,6 +7845,31 @@ func (sh *strictHandler) ChangeHandle(ctx *fiber.Ctx) error {
 		return err
 	} else if validResponse, ok := response.(ChangeHandleResponseObject); ok {
 		if err := validResponse.VisitChangeHandleResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UnfreezeMe operation middleware
+func (sh *strictHandler) UnfreezeMe(ctx *fiber.Ctx) error {
+	var request UnfreezeMeRequestObject
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.UnfreezeMe(ctx.UserContext(), request.(UnfreezeMeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UnfreezeMe")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UnfreezeMeResponseObject); ok {
+		if err := validResponse.VisitUnfreezeMeResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {
