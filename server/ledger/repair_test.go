@@ -163,6 +163,9 @@ func TestRepairWhileLedgerIsRunning(t *testing.T) {
 		sent    = map[uuid.UUID]int{}
 		stopped = make(chan struct{})
 		writing sync.WaitGroup
+		// The writers are at most this many events ahead of the reader: a listener with more than
+		// 512 that wait is disconnected, and a repair holds events back for as long as it takes.
+		ahead = make(chan struct{}, 256)
 	)
 	for range 4 {
 		l := h.another(ledger.Config{})
@@ -171,7 +174,7 @@ func TestRepairWhileLedgerIsRunning(t *testing.T) {
 				select {
 				case <-stopped:
 					return
-				default:
+				case ahead <- struct{}{}:
 				}
 				r, err := l.Transfer(context.Background(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)})
 				if err != nil {
@@ -188,6 +191,7 @@ func TestRepairWhileLedgerIsRunning(t *testing.T) {
 	received := map[uuid.UUID]int{}
 	take := func() {
 		e := next(t, x)
+		<-ahead
 		if !e.Position.After(last) {
 			t.Errorf("%s comes at %s, after %s", e.Transfer.ID, e.Position, last)
 		}
