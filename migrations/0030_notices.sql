@@ -1,6 +1,6 @@
 -- +goose Up
 -- Phase: expand
--- The inbox of a user (server/auth/notices.go). kizod of the version before does not show it; what
+-- The inbox of a user (server/notices). kizod of the version before does not show it; what
 -- it does to an account is in it all the same.
 SET LOCAL lock_timeout = '5s';
 

@@ -41,8 +41,7 @@ Only the owner of the tables may run it; the database is chosen as by kizod user
 	}
 	addSettings(cmd, migrateURL, databaseURL)
 	cmd.Flags().StringVar(&reason, "reason", "", "reason, for the log of operators' actions")
-	cmd.Flags().StringVar(&data, "data", "", "data of a kizod dev (default $XDG_DATA_HOME/kizo)")
-	cmd.Flags().DurationVar(&expires, "expires", 24*time.Hour, "how long the code is valid, at most 168h")
+	addResetCodeFlags(cmd, &data, &expires)
 	return cmd
 }
 
@@ -83,9 +82,14 @@ Only the owner of the tables may run it; the database is chosen as by kizod user
 	}
 	addSettings(cmd, migrateURL, databaseURL)
 	cmd.Flags().StringVar(&reason, "reason", "", "reason, for the log of operators' actions; required")
-	cmd.Flags().StringVar(&data, "data", "", "data of a kizod dev (default $XDG_DATA_HOME/kizo)")
-	cmd.Flags().DurationVar(&expires, "expires", 24*time.Hour, "how long the code is valid, at most 168h")
+	addResetCodeFlags(cmd, &data, &expires)
 	return cmd
+}
+
+// addResetCodeFlags adds the flags of commands that print a reset code.
+func addResetCodeFlags(cmd *cobra.Command, data *string, expires *time.Duration) {
+	cmd.Flags().StringVar(data, "data", "", "data of a kizod dev (default $XDG_DATA_HOME/kizo)")
+	cmd.Flags().DurationVar(expires, "expires", 24*time.Hour, "how long the code is valid, at most 168h")
 }
 
 // printResetCode prints the code that issue returns on stdout, and what the user does with it on

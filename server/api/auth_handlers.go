@@ -215,7 +215,7 @@ func (a *API) FreezeMe(ctx context.Context, _ routes.FreezeMeRequestObject) (rou
 	}
 	// The money is safe, so a failure from here on may be repeated.
 	r := requestOf(ctx)
-	if err := a.auth.RecordFreeze(ctx, r.principal, r.client); err != nil {
+	if err := a.auth.RecordOwnFreeze(ctx, r.principal, r.client, true); err != nil {
 		return nil, err
 	}
 	return routes.FreezeMe204Response{}, nil
@@ -233,7 +233,7 @@ func (a *API) UnfreezeMe(ctx context.Context, _ routes.UnfreezeMeRequestObject) 
 		return nil, err
 	}
 	if lifted {
-		if err := a.auth.RecordUnfreeze(ctx, r.principal, r.client); err != nil {
+		if err := a.auth.RecordOwnFreeze(ctx, r.principal, r.client, false); err != nil {
 			return nil, err
 		}
 	}

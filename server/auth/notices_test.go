@@ -84,7 +84,7 @@ func TestActionsMakeNotices(t *testing.T) {
 	testkit.Equal(t, "a mailed code", h.mailReset("alina") != "", true)
 	ref := UserRef{ID: alice.ID, Handle: "alina"}
 	testkit.Must(t, h.RecordView(ctx, bob.ID, "payments", ref))
-	testkit.Must(t, h.RecordFreeze(ctx, u.Principal, Client{}))
+	testkit.Must(t, h.RecordOwnFreeze(ctx, u.Principal, Client{}, true))
 	testkit.Must(t, h.RecordOperatorFreeze(ctx, ref, false))
 	testkit.Must(t, owner.Grant(ctx, "alina", RoleOperator, "test"))
 	id, err := h.RequestApproval(ctx, alice.ID, NewApproval{Action: "account.unfreeze", Subject: uuid.NewString(), About: "@carol", Reason: "test"})

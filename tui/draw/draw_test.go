@@ -241,7 +241,7 @@ func TestNumbersAreNotWrapped(t *testing.T) {
 	for text, want := range map[string]string{
 		"then 1 456.44 EUR":     "then|1 456.44|EUR",
 		"pay 12 3456":           "pay 12|3456",
-		"room 7 123 rooms":      "room|7 123|rooms",
+		"table 7 123 tables":    "table|7 123|tables",
 		"the 5 second 2 minute": "the 5|second 2|minute",
 	} {
 		if got := strings.Join(Wrap(text, 9), "|"); got != want {
