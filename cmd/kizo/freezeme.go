@@ -83,6 +83,6 @@ func unfreezeMeRun(ctx context.Context, opts *freezeMeOptions) error {
 		return err
 	}
 	return a.printDone(opts.output, frozenAccount{false}, []string{"no"}, func() {
-		a.io.note("Your account is not frozen: money moves again.")
+		a.io.note("Your account is not frozen: money can move again.")
 	})
 }

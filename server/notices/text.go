@@ -19,7 +19,7 @@ const (
 	ifCodeGuessed  = "If this was not you, another person knows your password: kizo password change. kizo freeze-me --yes stops all money at once."
 	ifPaidByOthers = "If this was not you: kizo freeze-me --yes stops all money at once. Then kizo sessions revoke --others, kizo keys list, kizo password change."
 	ifOperator     = "If you do not know why, ask an operator."
-	ifFrozen       = "With a second factor you lift it: kizo unfreeze-me. Without one, only an operator does, after they have identified you. Before: kizo sessions revoke --others, kizo keys list, kizo password change."
+	ifFrozen       = "With a second factor you lift it: kizo unfreeze-me. Without one, only an operator does, after they have identified you. First end what another person may have: kizo sessions revoke --others, kizo keys list, kizo password change."
 )
 
 // SecurityNotices has the text for each security event that makes a notice.
